@@ -1,0 +1,37 @@
+//! Byte arrays on the wire: length and bytes at once. Serde's own way, one element after the other, costs the device
+//! more than a kilobyte of code.
+
+use core::fmt;
+use serde::de::{Error, Visitor};
+use serde::{Deserializer, Serializer};
+
+/// For `#[serde(with = "byte_array")]`.
+pub fn serialize<S: Serializer, const N: usize>(
+    bytes: &[u8; N],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
+/// For `#[serde(with = "byte_array")]`.
+pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+    deserializer: D,
+) -> Result<[u8; N], D::Error> {
+    deserializer.deserialize_bytes(Bytes)
+}
+
+struct Bytes<const N: usize>;
+
+impl<const N: usize> Visitor<'_> for Bytes<N> {
+    type Value = [u8; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("bytes of the right number")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<[u8; N], E> {
+        bytes
+            .try_into()
+            .map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
+}

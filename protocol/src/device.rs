@@ -1,0 +1,140 @@
+//! Who a logger is, and the places of its memory that the computer has to know.
+
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Digest, ImageError, Version};
+
+/// Vendor of the example logger: the name-based UUID (version 5, DNS) of `logdock.example`, as imgtool makes it.
+pub const VENDOR_ID: Uuid = Uuid([
+    0x6e, 0xc8, 0x07, 0xf1, 0x5a, 0xbe, 0x53, 0xea, 0x82, 0xda, 0x89, 0xc7, 0x21, 0xbe, 0x3c, 0xb3,
+]);
+/// Hardware class of the example logger: the name-based UUID of `LD-1` within [`VENDOR_ID`].
+pub const CLASS_ID: Uuid = Uuid([
+    0x3f, 0xf0, 0x6b, 0xaf, 0x42, 0x51, 0x53, 0xb9, 0xa2, 0x6a, 0x0a, 0xa7, 0xde, 0xfa, 0xa4, 0x0e,
+]);
+
+/// USB vendor id of both programs: pid.codes, for open hardware.
+pub const USB_VENDOR_ID: u16 = 0x1209;
+/// USB product id of both programs: pid.codes' number for tests. A maker asks for their own.
+pub const USB_PRODUCT_ID: u16 = 0x0001;
+
+/// A 128-bit identifier, in the order it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uuid(#[serde(with = "crate::byte_array")] pub [u8; 16]);
+
+/// The chip's 96-bit unique identifier: the logger's serial number, also over USB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialNumber(#[serde(with = "crate::byte_array")] pub [u8; 12]);
+
+impl fmt::Display for SerialNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+    }
+}
+
+/// Which of the two programs answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// Update mode: no application can be started.
+    Bootloader,
+    /// The logger itself.
+    Application,
+}
+
+/// What the bootloader is about to do or has done; the rows of the table in docs/update.md.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// The installed image is confirmed.
+    #[default]
+    Idle,
+    /// A staged image waits to be verified.
+    Pending,
+    /// Flash is being written with the staged image.
+    Installing,
+    /// The new image runs, but no computer has confirmed it yet.
+    Trial {
+        /// Starts that are left before it is taken back.
+        starts_left: u8,
+    },
+    /// The previous image is being put back.
+    Reverting,
+}
+
+/// How the latest update ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// There was none yet.
+    #[default]
+    None,
+    /// Confirmed.
+    Installed(Version),
+    /// The bootloader did not install it; nothing was changed.
+    Refused(Version, ImageError),
+    /// It was installed, was not confirmed in its trial, and the image before it was put back.
+    Reverted(Version),
+    /// The stored copy could not be read back, so it could not be installed.
+    Unreadable(Version),
+}
+
+/// An image that the logger holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldImage {
+    /// Version in its header.
+    pub version: Version,
+    /// SHA-256 over header, payload and protected TLVs.
+    pub digest: Digest,
+    /// Whole length in bytes, header and TLVs included.
+    pub length: u32,
+}
+
+/// What a computer has to know before it deals with a logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceInfo<'a> {
+    /// Hardware model, as printed on the case.
+    pub model: &'a str,
+    /// Serial number, the same as over USB.
+    pub serial: SerialNumber,
+    /// The hardware's vendor, compared with the image's.
+    pub vendor_id: Uuid,
+    /// The hardware's class, compared with the image's.
+    pub class_id: Uuid,
+    /// The Ed25519 key that images must be signed with.
+    #[serde(with = "crate::byte_array")]
+    pub public_key: [u8; 32],
+    /// The bootloader's own version.
+    pub bootloader: Version,
+    /// First address of the application slot: the image header's place.
+    pub slot_address: u32,
+    /// Bytes of the application slot.
+    pub slot_size: u32,
+    /// Erase page of the slot in bytes.
+    pub page_size: u16,
+    /// Images with a lower security counter are refused.
+    pub security_counter: u32,
+    /// There is no store for images: an update goes straight to flash and cannot be rolled back.
+    pub direct: bool,
+    /// What the update engine is at.
+    pub phase: Phase,
+    /// How the latest update ended.
+    pub outcome: Outcome,
+    /// The image in flash, when there is a whole one.
+    pub running: Option<HeldImage>,
+    /// The image that is kept to go back to.
+    pub previous: Option<HeldImage>,
+    /// An image that was received whole and waits.
+    pub staged: Option<HeldImage>,
+}
+
+/// What the logger measures and counts, now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Time since the program started, in milliseconds.
+    pub uptime: u64,
+    /// Records taken since the program started.
+    pub records: u32,
+    /// Supply voltage in millivolts.
+    pub supply: u16,
+    /// Chip temperature in hundredths of a degree Celsius.
+    pub temperature: i16,
+}

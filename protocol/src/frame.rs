@@ -1,0 +1,303 @@
+//! Frames: how a packet is marked off and protected on a byte stream that knows no packets.
+//!
+//! A frame is the packet followed by its CRC-32 (ISO-HDLC, little-endian), COBS-encoded, closed by one zero byte.
+//! Zero occurs nowhere else, so a receiver that joins late or lost bytes is in step again at the next zero.
+
+use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
+
+/// Bitwise: a table would cost the bootloader 1 KB.
+static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+
+/// The CRC-32 that protects frames, boot records and stored pages.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}
+
+/// The same CRC-32, over bytes that come piece by piece.
+pub struct Crc32(Digest<'static, u32, NoTable>);
+
+impl Default for Crc32 {
+    fn default() -> Self {
+        Crc32(CRC.digest())
+    }
+}
+
+impl Crc32 {
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of all pieces.
+    pub fn finish(self) -> u32 {
+        self.0.finalize()
+    }
+}
+
+/// Bytes of CRC at the end of each frame.
+const CRC_LENGTH: usize = 4;
+
+/// Room that a frame of a packet of `length` bytes takes at most: CRC, COBS codes and the closing zero.
+pub const fn max_length(length: usize) -> usize {
+    let protected = length + CRC_LENGTH;
+    protected + protected / 254 + 2
+}
+
+/// Why a frame was thrown away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// Longer than the receiver's buffer.
+    TooLong,
+    /// Not COBS, too short for a CRC, or the CRC differs: bytes were lost or changed on the way.
+    Damaged,
+}
+
+/// Takes bytes as they come and gives packets. `N` is the longest packet plus its CRC, in bytes.
+pub struct Decoder<const N: usize> {
+    buffer: [u8; N],
+    length: usize,
+    /// Bytes until the next COBS code; 0 = a code comes next.
+    until_code: u8,
+    /// The block under way ends in a zero of the packet, unless the frame ends there.
+    zero_follows: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Receiving,
+    Overflowed,
+    /// The packet in `buffer` was handed out; the next byte begins a new one.
+    Complete,
+}
+
+impl<const N: usize> Default for Decoder<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Decoder<N> {
+    /// An empty decoder.
+    pub const fn new() -> Self {
+        Decoder {
+            buffer: [0; N],
+            length: 0,
+            until_code: 0,
+            zero_follows: false,
+            state: State::Complete,
+        }
+    }
+
+    /// Forgets a frame that began, as after a reconnection.
+    pub fn reset(&mut self) {
+        self.state = State::Complete;
+    }
+
+    /// Takes bytes up to and including the end of the first frame. Returns how many it took and, when a frame ended,
+    /// its packet or what was wrong with it. Call it again with the rest. Empty frames are passed over.
+    pub fn feed(&mut self, bytes: &[u8]) -> (usize, Option<Result<&[u8], FrameError>>) {
+        for (index, &byte) in bytes.iter().enumerate() {
+            if byte != 0 {
+                self.push(byte);
+            } else if self.state != State::Complete {
+                return (index + 1, Some(self.finish()));
+            }
+        }
+        (bytes.len(), None)
+    }
+
+    fn push(&mut self, byte: u8) {
+        if self.state == State::Complete {
+            self.state = State::Receiving;
+            self.length = 0;
+            self.until_code = 0;
+            self.zero_follows = false;
+        }
+        if self.until_code == 0 {
+            if self.zero_follows {
+                self.store(0);
+            }
+            self.until_code = byte - 1;
+            self.zero_follows = byte != 255;
+        } else {
+            self.until_code -= 1;
+            self.store(byte);
+        }
+    }
+
+    fn store(&mut self, byte: u8) {
+        match self.buffer.get_mut(self.length) {
+            Some(place) => {
+                *place = byte;
+                self.length += 1;
+            }
+            None => self.state = State::Overflowed,
+        }
+    }
+
+    fn finish(&mut self) -> Result<&[u8], FrameError> {
+        let overflowed = self.state == State::Overflowed;
+        self.state = State::Complete;
+        if overflowed {
+            return Err(FrameError::TooLong);
+        }
+        if self.until_code != 0 {
+            return Err(FrameError::Damaged);
+        }
+        let (packet, crc) = self.buffer[..self.length]
+            .split_last_chunk::<CRC_LENGTH>()
+            .ok_or(FrameError::Damaged)?;
+        if crc32(packet) == u32::from_le_bytes(*crc) {
+            Ok(packet)
+        } else {
+            Err(FrameError::Damaged)
+        }
+    }
+}
+
+/// The frame does not fit into the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+/// Writes one frame straight into `out`: CRC and COBS are made as the bytes come, so no second buffer is needed.
+pub struct Encoder<'a> {
+    out: &'a mut [u8],
+    /// Where the code of the block under way stands.
+    code_at: usize,
+    length: usize,
+    crc: Crc32,
+}
+
+impl<'a> Encoder<'a> {
+    /// A frame to be written to the beginning of `out`, which takes [`max_length`] of its packet.
+    pub fn new(out: &'a mut [u8]) -> Self {
+        Encoder {
+            out,
+            code_at: 0,
+            length: 1,
+            crc: Crc32::default(),
+        }
+    }
+
+    /// One byte of the packet.
+    pub fn push(&mut self, byte: u8) -> Result<(), NoRoom> {
+        self.crc.update(&[byte]);
+        self.put(byte)
+    }
+
+    /// Closes the frame; the length of the whole.
+    pub fn finish(mut self) -> Result<usize, NoRoom> {
+        let crc = core::mem::take(&mut self.crc).finish();
+        for byte in crc.to_le_bytes() {
+            self.put(byte)?;
+        }
+        self.close_block()?;
+        // What would be the next block's code is the place of the closing zero.
+        *self.out.get_mut(self.code_at).ok_or(NoRoom)? = 0;
+        Ok(self.length)
+    }
+
+    fn put(&mut self, byte: u8) -> Result<(), NoRoom> {
+        // A full block (254 bytes) is closed only when another byte follows, so none stays empty at the end.
+        if self.length - self.code_at == 255 {
+            self.close_block()?;
+        }
+        if byte == 0 {
+            return self.close_block();
+        }
+        *self.out.get_mut(self.length).ok_or(NoRoom)? = byte;
+        self.length += 1;
+        Ok(())
+    }
+
+    fn close_block(&mut self) -> Result<(), NoRoom> {
+        let code = self.length - self.code_at;
+        *self.out.get_mut(self.code_at).ok_or(NoRoom)? = code as u8;
+        self.code_at = self.length;
+        self.length += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    fn encode(packet: &[u8]) -> Vec<u8> {
+        let mut out = std::vec![0; max_length(packet.len())];
+        let mut encoder = Encoder::new(&mut out);
+        for &byte in packet {
+            encoder.push(byte).unwrap();
+        }
+        let length = encoder.finish().unwrap();
+        out.truncate(length);
+        out
+    }
+
+    #[test]
+    fn a_frame_is_cobs_over_packet_and_crc_closed_by_zero() {
+        // CRC-32/ISO-HDLC of "123456789" is 0xCBF43926: the catalogue's check value.
+        assert_eq!(
+            encode(b"123456789"),
+            b"\x0e123456789\x26\x39\xf4\xcb\x00".to_vec()
+        );
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn zeros_and_long_runs_come_back_as_they_were() {
+        for length in [0, 1, 249, 250, 251, 253, 254, 255, 300, 508, 1020] {
+            for fill in [0u8, 1, 255] {
+                let packet = std::vec![fill; length];
+                let frame = encode(&packet);
+                assert_eq!(frame.iter().filter(|&&byte| byte == 0).count(), 1);
+                assert!(frame.len() <= max_length(length));
+                let mut decoder = Decoder::<1100>::new();
+                let (taken, packet_back) = decoder.feed(&frame);
+                assert_eq!(taken, frame.len());
+                assert_eq!(packet_back, Some(Ok(&packet[..])), "{length} of {fill}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed_and_the_next_frame_is_taken() {
+        let frame = encode(b"hello");
+        for index in 0..frame.len() - 1 {
+            let mut bytes = frame.clone();
+            bytes[index] ^= 0x40;
+            bytes.extend(encode(b"next"));
+            let mut decoder = Decoder::<64>::new();
+            let mut packets = Vec::new();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (taken, packet) = decoder.feed(rest);
+                rest = &rest[taken..];
+                packets.extend(packet.map(|packet| packet.map(<[u8]>::to_vec)));
+            }
+            assert!(packets.iter().any(|packet| packet.is_err()), "byte {index}");
+            assert_eq!(packets.last(), Some(&Ok(b"next".to_vec())));
+        }
+    }
+
+    #[test]
+    fn a_frame_longer_than_the_buffer_is_refused_whole() {
+        let mut decoder = Decoder::<16>::new();
+        assert_eq!(
+            decoder.feed(&encode(&[7; 40])).1,
+            Some(Err(FrameError::TooLong))
+        );
+        assert_eq!(decoder.feed(&encode(b"ok")).1, Some(Ok(&b"ok"[..])));
+    }
+
+    #[test]
+    fn a_buffer_too_small_for_the_frame_is_an_error() {
+        let mut out = [0; 8];
+        let mut encoder = Encoder::new(&mut out);
+        let result = (0..20).try_for_each(|byte| encoder.push(byte));
+        assert_eq!(result, Err(NoRoom));
+    }
+}

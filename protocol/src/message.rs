@@ -1,0 +1,251 @@
+//! What is said: requests of the computer, responses of the logger.
+//!
+//! Each request gets one response with the same sequence number. The first is always [`CommonRequest::Hello`]; its bytes,
+//! and those of the answer, stay the same in every version. Enums are append-only: the order of their variants is
+//! their encoding.
+
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+
+use crate::device::{DeviceInfo, Program, Status};
+use crate::frame::{Encoder, NoRoom};
+use crate::image::{Digest, ImageError};
+use crate::settings::{Descriptor, Problem, SettingId, Settings};
+
+/// A message and the number that joins a response to its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packet<T> {
+    /// Chosen by the computer; 0 is for responses to frames whose number could not be read.
+    pub sequence: u16,
+    /// The message.
+    pub message: T,
+}
+
+/// A message that both programs know, or one of the logger's application alone: the bootloader, for which each
+/// kilobyte counts, does not even read those.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message<C, L> {
+    /// Known to both programs.
+    Common(C),
+    /// Known to the application.
+    Logger(L),
+}
+
+/// What a computer asks.
+pub type Request<'a> = Message<CommonRequest<'a>, LoggerRequest<'a>>;
+/// What the application answers.
+pub type Response<'a> = Message<CommonResponse<'a>, LoggerResponse<'a>>;
+
+/// In the place of a message that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Never {}
+
+/// What a computer asks of both programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommonRequest<'a> {
+    /// Opens a conversation: the versions that the computer speaks.
+    Hello {
+        /// Oldest protocol version.
+        oldest: u8,
+        /// Newest protocol version.
+        newest: u8,
+    },
+    /// Who are you, and what do you run?
+    DeviceInfo,
+    /// An image will come. If the same one (digest and length) broke off before, the upload goes on from there.
+    BeginUpload {
+        /// The image's digest, as in its TLV.
+        digest: Digest,
+        /// Whole length in bytes.
+        length: u32,
+    },
+    /// The next part of the image: [`Hello::max_data`] bytes, fewer only at its end. At most the window announced in
+    /// [`Hello`] may be unacknowledged.
+    UploadData {
+        /// Where it belongs in the image: must be the next byte that the logger waits for.
+        offset: u32,
+        /// The bytes.
+        #[serde(borrow)]
+        data: &'a [u8],
+    },
+    /// The image is complete: check it and keep it.
+    FinishUpload,
+    /// Forget the image that is being received.
+    AbortUpload,
+    /// Install the staged image at the next restart.
+    Install,
+    /// Restart. The answer comes first; then a USB port vanishes and comes back.
+    Reboot,
+    /// The running image with this digest was reached by a computer: it may stay.
+    Confirm {
+        /// Digest of the running image.
+        digest: Digest,
+    },
+}
+
+/// What a computer asks of the application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoggerRequest<'a> {
+    /// Describe one setting.
+    DescribeSetting {
+        /// From 0 on, until [`Refusal::NoSuchSetting`].
+        index: u8,
+    },
+    /// All values.
+    ReadSettings,
+    /// Change values: all of these, or none when one is refused.
+    WriteSettings {
+        /// The values that change.
+        #[serde(borrow)]
+        values: Settings<'a>,
+    },
+    /// What do you measure now?
+    Status,
+}
+
+/// The answer to [`CommonRequest::Hello`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version to speak from here on: the newest that both know.
+    pub version: u8,
+    /// Which program answers.
+    pub program: Program,
+    /// The most bytes of one [`CommonRequest::UploadData`].
+    pub max_data: u16,
+    /// The most bytes of `UploadData` that may be under way unacknowledged.
+    pub window: u16,
+}
+
+/// What both programs answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommonResponse<'a> {
+    /// It was not done, and nothing was changed.
+    Refused(Refusal),
+    /// To [`CommonRequest::Hello`].
+    Hello(Hello),
+    /// To [`CommonRequest::DeviceInfo`].
+    #[serde(borrow)]
+    DeviceInfo(DeviceInfo<'a>),
+    /// To [`CommonRequest::BeginUpload`] and [`CommonRequest::UploadData`]: every byte before `offset` is kept safe.
+    Received {
+        /// The next byte that the logger waits for.
+        offset: u32,
+    },
+    /// It is done.
+    Done,
+}
+
+/// What the application answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoggerResponse<'a> {
+    /// To [`LoggerRequest::DescribeSetting`].
+    #[serde(borrow)]
+    Setting(Descriptor<'a>),
+    /// To [`LoggerRequest::ReadSettings`].
+    #[serde(borrow)]
+    Settings(Settings<'a>),
+    /// To [`LoggerRequest::Status`].
+    Status(Status),
+}
+
+/// Why a request was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// This program does not know the request, or does not offer it.
+    UnknownRequest,
+    /// A frame came with errors; its sequence number is not known, so this one is 0.
+    Damaged,
+    /// No version in common.
+    UnsupportedVersion {
+        /// Oldest version of the logger.
+        oldest: u8,
+        /// Newest version of the logger.
+        newest: u8,
+    },
+    /// A conversation begins with hello.
+    HelloFirst,
+    /// There is no upload under way.
+    NoUpload,
+    /// Data is not what comes next; the computer goes on from `expected`.
+    WrongOffset {
+        /// The next byte that the logger waits for.
+        expected: u32,
+    },
+    /// The image was not accepted.
+    Image(ImageError),
+    /// The image store does not work.
+    Storage(StorageError),
+    /// No image is staged.
+    NothingStaged,
+    /// An update is under way that must be confirmed or taken back first.
+    TrialUnderWay,
+    /// Another image is running than the one to be confirmed.
+    OtherImageRuns,
+    /// There is no setting with this index.
+    NoSuchSetting,
+    /// A value was refused; none was changed.
+    Setting {
+        /// Which one.
+        id: SettingId,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+}
+
+/// What is wrong with the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StorageError {
+    /// The NAND does not answer.
+    NotThere,
+    /// More blocks are bad than there are spares.
+    NoGoodBlock,
+    /// What was stored cannot be read back.
+    Unreadable,
+    /// EEPROM or flash did not take what was written.
+    WriteFailed,
+}
+
+/// A packet that is no message of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl<'a, T: Deserialize<'a>> Packet<T> {
+    /// From the bytes of a frame.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((packet, [])) => Ok(packet),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl<T: Serialize> Packet<T> {
+    /// As one frame, written to the beginning of `out`; its length.
+    pub fn frame(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
+        postcard::serialize_with_flavor(self, FrameFlavor(Encoder::new(out))).map_err(|_| NoRoom)
+    }
+}
+
+/// The number of a packet whose message is unknown, so that it can be answered all the same.
+pub fn sequence_of(bytes: &[u8]) -> u16 {
+    postcard::take_from_bytes(bytes).map_or(0, |(sequence, _)| sequence)
+}
+
+/// Lets postcard write into a frame as it goes.
+struct FrameFlavor<'a>(Encoder<'a>);
+
+impl Flavor for FrameFlavor<'_> {
+    type Output = usize;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0
+            .push(byte)
+            .map_err(|NoRoom| postcard::Error::SerializeBufferFull)
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        self.0
+            .finish()
+            .map_err(|NoRoom| postcard::Error::SerializeBufferFull)
+    }
+}

@@ -1,0 +1,193 @@
+//! Settings: the device describes each one, and holds a value for it.
+//!
+//! The page draws its form from the descriptions, so old and new firmware work with the same page.
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The most settings one device has, and the most values in one message.
+pub const MAX_SETTINGS: usize = 16;
+/// The longest text value, in bytes.
+pub const MAX_TEXT: usize = 32;
+
+/// A setting's number: never used again for another meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SettingId(pub u16);
+
+/// One setting, as the device describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor<'a> {
+    /// Its number.
+    pub id: SettingId,
+    /// Heading it stands under.
+    pub group: &'a str,
+    /// Its name, for people.
+    pub name: &'a str,
+    /// One sentence on what it does.
+    pub help: &'a str,
+    /// What values it takes.
+    #[serde(borrow)]
+    pub kind: Kind<'a>,
+}
+
+/// What values a setting takes, and its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind<'a> {
+    /// On or off.
+    Toggle {
+        /// Value when nothing else was set.
+        default: bool,
+    },
+    /// A whole number of `10^-decimals` units.
+    Number {
+        /// Lowest value.
+        min: i32,
+        /// Highest value.
+        max: i32,
+        /// Value when nothing else was set.
+        default: i32,
+        /// Digits behind the decimal point: 1 means that a value of 15 is shown as 1.5.
+        decimals: u8,
+        /// Unit, such as `s`; empty for none.
+        unit: &'a str,
+    },
+    /// One of several.
+    Choice {
+        /// Their names, one a line.
+        options: &'a str,
+        /// Index of the default.
+        default: u8,
+    },
+    /// A short text.
+    Text {
+        /// Most bytes of UTF-8, at most [`MAX_TEXT`].
+        max_length: u8,
+        /// Value when nothing else was set.
+        default: &'a str,
+    },
+}
+
+/// A setting's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value<'a> {
+    /// For [`Kind::Toggle`].
+    Toggle(bool),
+    /// For [`Kind::Number`], in its smallest steps.
+    Number(i32),
+    /// For [`Kind::Choice`]: the index.
+    Choice(u8),
+    /// For [`Kind::Text`].
+    Text(&'a str),
+}
+
+/// A value and the setting it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting<'a> {
+    /// Which one.
+    pub id: SettingId,
+    /// Its value.
+    #[serde(borrow)]
+    pub value: Value<'a>,
+}
+
+/// Several values.
+pub type Settings<'a> = Vec<Setting<'a>, MAX_SETTINGS>;
+
+/// What is wrong with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    /// The device has no such setting.
+    Unknown,
+    /// A number where it takes a text, for instance.
+    WrongKind,
+    /// Below the lowest value.
+    TooLow,
+    /// Above the highest value, or no such choice.
+    TooHigh,
+    /// More bytes than it takes.
+    TooLong,
+    /// A text with control characters.
+    NotPrintable,
+}
+
+impl<'a> Kind<'a> {
+    /// The value that holds when nothing else was set.
+    pub fn default_value(&self) -> Value<'a> {
+        match *self {
+            Kind::Toggle { default } => Value::Toggle(default),
+            Kind::Number { default, .. } => Value::Number(default),
+            Kind::Choice { default, .. } => Value::Choice(default),
+            Kind::Text { default, .. } => Value::Text(default),
+        }
+    }
+
+    /// Whether `value` is one that this setting takes. Device and page ask the same function.
+    pub fn check(&self, value: &Value) -> Result<(), Problem> {
+        match (*self, *value) {
+            (Kind::Toggle { .. }, Value::Toggle(_)) => Ok(()),
+            (Kind::Number { min, .. }, Value::Number(number)) if number < min => {
+                Err(Problem::TooLow)
+            }
+            (Kind::Number { max, .. }, Value::Number(number)) if number > max => {
+                Err(Problem::TooHigh)
+            }
+            (Kind::Number { .. }, Value::Number(_)) => Ok(()),
+            (Kind::Choice { options, .. }, Value::Choice(index)) => {
+                if usize::from(index) < options.lines().count() {
+                    Ok(())
+                } else {
+                    Err(Problem::TooHigh)
+                }
+            }
+            (Kind::Text { max_length, .. }, Value::Text(text)) => {
+                if text.len() > usize::from(max_length).min(MAX_TEXT) {
+                    Err(Problem::TooLong)
+                } else if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+                    Err(Problem::NotPrintable)
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Err(Problem::WrongKind),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_taken_only_in_its_kind_and_range() {
+        let interval = Kind::Number {
+            min: 1,
+            max: 600,
+            default: 10,
+            decimals: 1,
+            unit: "s",
+        };
+        assert_eq!(interval.check(&Value::Number(1)), Ok(()));
+        assert_eq!(interval.check(&Value::Number(600)), Ok(()));
+        assert_eq!(interval.check(&Value::Number(0)), Err(Problem::TooLow));
+        assert_eq!(interval.check(&Value::Number(601)), Err(Problem::TooHigh));
+        assert_eq!(
+            interval.check(&Value::Toggle(true)),
+            Err(Problem::WrongKind)
+        );
+
+        let mode = Kind::Choice {
+            options: "fast\nslow",
+            default: 0,
+        };
+        assert_eq!(mode.check(&Value::Choice(1)), Ok(()));
+        assert_eq!(mode.check(&Value::Choice(2)), Err(Problem::TooHigh));
+
+        let name = Kind::Text {
+            max_length: 8,
+            default: "Logger",
+        };
+        assert_eq!(name.check(&Value::Text("Gare été")), Err(Problem::TooLong));
+        assert_eq!(name.check(&Value::Text("a\nb")), Err(Problem::NotPrintable));
+        assert_eq!(name.check(&Value::Text("Été 3")), Ok(()));
+    }
+}
