@@ -1,0 +1,365 @@
+//! Requests and answers over a link: sequence numbers, retries, and what a refusal means in words.
+
+use core::fmt;
+use core::time::Duration;
+
+use protocol::MAX_PACKET;
+use protocol::frame::{Decoder, max_length};
+use protocol::image::Digest;
+use protocol::message::{
+    CommonRequest, CommonResponse, Hello, LoggerRequest, LoggerResponse, Packet, Refusal, Request,
+    Response, StorageError,
+};
+
+use crate::check::explain;
+use crate::link::{Link, LinkError};
+
+/// How long the logger has for one answer: longer than it needs to write all its settings.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long it has for answers that are the result of reading or writing a whole image.
+const WORK_TIMEOUT: Duration = Duration::from_secs(6);
+/// How often a request is sent before the logger counts as silent.
+const TRIES: usize = 4;
+/// The longest answer that is taken, in bytes: settings with all their texts.
+const LONGEST_ANSWER: usize = 2048;
+
+/// A logger that was greeted and answers.
+pub struct Conversation<L> {
+    link: L,
+    decoder: Decoder<LONGEST_ANSWER>,
+    /// Received but not looked at yet.
+    incoming: Vec<u8>,
+    sequence: u16,
+    hello: Hello,
+}
+
+/// Why a request had no good end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TalkError {
+    /// The link failed.
+    Link(LinkError),
+    /// No answer came, however often it was asked.
+    Silent,
+    /// The logger refused.
+    Refused(Refusal),
+    /// The answer does not belong to the question: not a logger, or a fault in one.
+    Unexpected,
+}
+
+impl From<LinkError> for TalkError {
+    fn from(error: LinkError) -> Self {
+        TalkError::Link(error)
+    }
+}
+
+impl fmt::Display for TalkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TalkError::Link(error) => error.fmt(f),
+            TalkError::Silent => f.write_str(
+                "The logger does not answer. If another program uses its port, close that program; else unplug the logger and plug it in again.",
+            ),
+            TalkError::Refused(refusal) => describe_refusal(f, refusal),
+            TalkError::Unexpected => {
+                f.write_str("What answers on this port does not speak like a Logdock logger.")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TalkError {}
+
+fn describe_refusal(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
+    f.write_str(match refusal {
+        Refusal::UnknownRequest => "The logger's firmware is too old for this; update it first.",
+        Refusal::Damaged | Refusal::HelloFirst | Refusal::NoUpload | Refusal::WrongOffset { .. } => {
+            "The logger and this page lost step with each other. Try it again."
+        }
+        Refusal::UnsupportedVersion { oldest, .. } => {
+            return write!(
+                f,
+                "The logger speaks a newer language (version {oldest}) than this page. Reload the page to get its newest version."
+            );
+        }
+        Refusal::Image(error) => explain(*error),
+        Refusal::Storage(StorageError::NotThere) => {
+            "The logger's NAND memory does not answer, so it cannot keep a new image. It goes on with its present firmware."
+        }
+        Refusal::Storage(StorageError::NoGoodBlock) => {
+            "Too many blocks of the logger's NAND memory are worn out to keep a new image. It goes on with its present firmware."
+        }
+        Refusal::Storage(StorageError::Unreadable) => {
+            "The logger could not read back what it had stored. Nothing was changed; try it again."
+        }
+        Refusal::Storage(StorageError::WriteFailed) => {
+            "The logger could not write its memory. Nothing was changed; try it again."
+        }
+        Refusal::NothingStaged => "The logger holds no new image to install. Send it again.",
+        Refusal::TrialUnderWay => {
+            "The logger is still trying out its newest firmware. Confirm that first, or restart the logger three times to go back."
+        }
+        Refusal::OtherImageRuns => {
+            "The logger runs another firmware than the one that was sent."
+        }
+        Refusal::NoSuchSetting => "The logger does not have this setting.",
+        Refusal::Setting { .. } => "The logger refused one of the values; none was changed.",
+    })
+}
+
+impl<L: Link> Conversation<L> {
+    /// Greets the logger.
+    pub async fn open(link: L) -> Result<Self, (L, TalkError)> {
+        let mut conversation = Conversation {
+            link,
+            decoder: Decoder::new(),
+            incoming: Vec::new(),
+            sequence: 0,
+            hello: Hello {
+                version: protocol::NEWEST_VERSION,
+                program: protocol::device::Program::Application,
+                max_data: 0,
+                window: 0,
+            },
+        };
+        match conversation.greet().await {
+            Ok(()) => Ok(conversation),
+            Err(error) => Err((conversation.link, error)),
+        }
+    }
+
+    /// What the logger said of itself when it was greeted.
+    pub fn hello(&self) -> Hello {
+        self.hello
+    }
+
+    /// The way to the logger.
+    pub fn link(&mut self) -> &mut L {
+        &mut self.link
+    }
+
+    /// Ends the conversation; the logger needs no farewell.
+    pub fn into_link(self) -> L {
+        self.link
+    }
+
+    /// Waits until the logger is there again, and greets it.
+    pub async fn reopen(&mut self, timeout: Duration) -> Result<(), TalkError> {
+        self.link.reopen(timeout).await?;
+        self.greet().await
+    }
+
+    async fn greet(&mut self) -> Result<(), TalkError> {
+        self.decoder.reset();
+        self.incoming.clear();
+        // Ends whatever half a frame the logger may have from a connection before.
+        self.link.send(&[0]).await?;
+        let request = CommonRequest::Hello {
+            oldest: protocol::OLDEST_VERSION,
+            newest: protocol::NEWEST_VERSION,
+        };
+        self.hello = self
+            .ask(request, |response| match response {
+                CommonResponse::Hello(hello) => Some(hello),
+                _ => None,
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Asks something that both programs answer; `read` takes what it expects from the answer.
+    pub async fn ask<T>(
+        &mut self,
+        request: CommonRequest<'_>,
+        read: impl Fn(CommonResponse<'_>) -> Option<T>,
+    ) -> Result<T, TalkError> {
+        let timeout = match request {
+            CommonRequest::FinishUpload | CommonRequest::BeginUpload { .. } => WORK_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
+        };
+        self.exchange(
+            Request::Common(request),
+            timeout,
+            |response| match response {
+                Response::Common(response) => read(response),
+                Response::Logger(_) => None,
+            },
+        )
+        .await
+    }
+
+    /// Asks something that only the application answers.
+    pub async fn ask_logger<T>(
+        &mut self,
+        request: LoggerRequest<'_>,
+        read: impl Fn(LoggerResponse<'_>) -> Option<T>,
+    ) -> Result<T, TalkError> {
+        self.exchange(
+            Request::Logger(request),
+            ANSWER_TIMEOUT,
+            |response| match response {
+                Response::Logger(response) => read(response),
+                Response::Common(_) => None,
+            },
+        )
+        .await
+    }
+
+    /// Asks for something that has no answer but that it is done.
+    pub async fn tell(&mut self, request: CommonRequest<'_>) -> Result<(), TalkError> {
+        self.ask(request, |response| {
+            matches!(response, CommonResponse::Done).then_some(())
+        })
+        .await
+    }
+
+    /// The same, of the application.
+    pub async fn tell_logger(&mut self, request: LoggerRequest<'_>) -> Result<(), TalkError> {
+        self.exchange(Request::Logger(request), ANSWER_TIMEOUT, |response| {
+            matches!(response, Response::Common(CommonResponse::Done)).then_some(())
+        })
+        .await
+    }
+
+    /// Asks until an answer comes. A request may reach the logger twice when an answer is lost: every request can be
+    /// repeated without harm.
+    async fn exchange<T>(
+        &mut self,
+        request: Request<'_>,
+        timeout: Duration,
+        read: impl Fn(Response<'_>) -> Option<T>,
+    ) -> Result<T, TalkError> {
+        for _ in 0..TRIES {
+            let sequence = self.post(&request).await?;
+            loop {
+                match self.next_answer(timeout).await? {
+                    Some((answered, _)) if answered != sequence && answered != 0 => continue,
+                    Some((_, Answer::Refused(Refusal::Damaged))) | None => break,
+                    Some((_, Answer::Refused(refusal))) => return Err(TalkError::Refused(refusal)),
+                    Some((_, Answer::Other(packet))) => {
+                        let packet = Packet::<Response>::parse(&packet)
+                            .map_err(|_| TalkError::Unexpected)?;
+                        return read(packet.message).ok_or(TalkError::Unexpected);
+                    }
+                }
+            }
+        }
+        Err(TalkError::Silent)
+    }
+
+    /// Sends an image in windows, from where the logger stands. `progress` gets the bytes that the logger keeps safe.
+    pub async fn upload(
+        &mut self,
+        digest: Digest,
+        image: &[u8],
+        mut progress: impl FnMut(u32),
+    ) -> Result<(), TalkError> {
+        let length = image.len() as u32;
+        let mut kept = self
+            .ask(CommonRequest::BeginUpload { digest, length }, received)
+            .await?;
+        let mut sent = kept;
+        let mut silent = 0;
+        progress(kept);
+        while kept < length {
+            while sent < length && sent - kept < u32::from(self.hello.window) {
+                let end = length.min(sent + u32::from(self.hello.max_data));
+                let data = image
+                    .get(sent as usize..end as usize)
+                    .ok_or(TalkError::Unexpected)?;
+                self.post(&Request::Common(CommonRequest::UploadData {
+                    offset: sent,
+                    data,
+                }))
+                .await?;
+                sent = end;
+            }
+            match self.next_answer(ANSWER_TIMEOUT).await? {
+                Some((_, Answer::Other(packet))) => {
+                    silent = 0;
+                    let offset =
+                        match Packet::<Response>::parse(&packet).map(|packet| packet.message) {
+                            Ok(Response::Common(response)) => received(response),
+                            _ => None,
+                        };
+                    if let Some(offset) = offset.filter(|offset| (kept..=sent).contains(offset)) {
+                        kept = offset;
+                        progress(kept);
+                    }
+                }
+                Some((_, Answer::Refused(Refusal::WrongOffset { expected }))) => {
+                    // Something was lost on the way. Answers to the rest of the window say the same: pass over them.
+                    silent = 0;
+                    while self.next_answer(Duration::from_millis(60)).await?.is_some() {}
+                    kept = expected.min(length);
+                    sent = kept;
+                }
+                Some((_, Answer::Refused(Refusal::Damaged))) => {}
+                Some((_, Answer::Refused(refusal))) => return Err(TalkError::Refused(refusal)),
+                None => {
+                    silent += 1;
+                    if silent == TRIES {
+                        return Err(TalkError::Silent);
+                    }
+                    kept = self
+                        .ask(CommonRequest::BeginUpload { digest, length }, received)
+                        .await?;
+                    sent = kept;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn post(&mut self, request: &Request<'_>) -> Result<u16, TalkError> {
+        self.sequence = self.sequence.checked_add(1).unwrap_or(1);
+        let packet = Packet {
+            sequence: self.sequence,
+            message: request,
+        };
+        let mut frame = [0; max_length(MAX_PACKET)];
+        let length = packet
+            .frame(&mut frame)
+            .map_err(|_| TalkError::Unexpected)?;
+        self.link.send(&frame[..length]).await?;
+        Ok(self.sequence)
+    }
+
+    /// The next answer and its sequence number; none when the time passed without one.
+    async fn next_answer(&mut self, timeout: Duration) -> Result<Option<(u16, Answer)>, TalkError> {
+        loop {
+            let (taken, packet) = self.decoder.feed(&self.incoming);
+            // A damaged answer counts as none: the request will be repeated.
+            let answer = packet.and_then(Result::ok).map(|bytes| {
+                let answer = match Packet::<Response>::parse(bytes).map(|packet| packet.message) {
+                    Ok(Response::Common(CommonResponse::Refused(refusal))) => {
+                        Answer::Refused(refusal)
+                    }
+                    _ => Answer::Other(bytes.to_vec()),
+                };
+                (protocol::message::sequence_of(bytes), answer)
+            });
+            self.incoming.drain(..taken);
+            if answer.is_some() {
+                return Ok(answer);
+            }
+            if self.incoming.is_empty() {
+                self.incoming = self.link.receive(timeout).await?;
+                if self.incoming.is_empty() {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+enum Answer {
+    Refused(Refusal),
+    Other(Vec<u8>),
+}
+
+fn received(response: CommonResponse<'_>) -> Option<u32> {
+    match response {
+        CommonResponse::Received { offset } => Some(offset),
+        _ => None,
+    }
+}

@@ -1,0 +1,83 @@
+//! Who the logger is, in values that the caller may keep.
+
+use protocol::device::{HeldImage, Outcome, Phase, SerialNumber, Status};
+use protocol::image::{Target, Version};
+use protocol::message::{CommonRequest, CommonResponse, LoggerRequest, LoggerResponse};
+
+use crate::conversation::{Conversation, TalkError};
+use crate::link::Link;
+
+/// RAM of the STM32L052: where an image's stack may begin.
+const RAM: core::ops::Range<u32> = 0x2000_0000..0x2000_2000;
+
+/// What a logger says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Hardware model.
+    pub model: String,
+    /// Serial number.
+    pub serial: SerialNumber,
+    /// Ed25519 key that images must be signed with.
+    pub public_key: [u8; 32],
+    /// Version of the bootloader.
+    pub bootloader: Version,
+    /// What an image must be to be accepted.
+    pub target: Target,
+    /// Erase page in bytes.
+    pub page_size: u16,
+    /// It has no image store: an update cannot be rolled back.
+    pub direct: bool,
+    /// What the update engine is at.
+    pub phase: Phase,
+    /// How the latest update ended.
+    pub outcome: Outcome,
+    /// The image in flash.
+    pub running: Option<HeldImage>,
+    /// The image to go back to.
+    pub previous: Option<HeldImage>,
+    /// The image that waits.
+    pub staged: Option<HeldImage>,
+}
+
+impl Device {
+    /// Asks the logger.
+    pub async fn read<L: Link>(conversation: &mut Conversation<L>) -> Result<Device, TalkError> {
+        conversation
+            .ask(CommonRequest::DeviceInfo, |response| match response {
+                CommonResponse::DeviceInfo(info) => Some(Device {
+                    model: info.model.into(),
+                    serial: info.serial,
+                    public_key: info.public_key,
+                    bootloader: info.bootloader,
+                    target: Target {
+                        slot_address: info.slot_address,
+                        slot_size: info.slot_size,
+                        ram_address: RAM.start,
+                        ram_size: RAM.end - RAM.start,
+                        vendor_id: info.vendor_id,
+                        class_id: info.class_id,
+                        security_counter: info.security_counter,
+                    },
+                    page_size: info.page_size,
+                    direct: info.direct,
+                    phase: info.phase,
+                    outcome: info.outcome,
+                    running: info.running,
+                    previous: info.previous,
+                    staged: info.staged,
+                }),
+                _ => None,
+            })
+            .await
+    }
+}
+
+/// What the logger measures now.
+pub async fn read_status<L: Link>(conversation: &mut Conversation<L>) -> Result<Status, TalkError> {
+    conversation
+        .ask_logger(LoggerRequest::Status, |response| match response {
+            LoggerResponse::Status(status) => Some(status),
+            _ => None,
+        })
+        .await
+}

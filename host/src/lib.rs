@@ -1,0 +1,14 @@
+//! How a computer deals with a logger: read a firmware file, check it, update, configure.
+//!
+//! It knows no browser, no serial port and no clock: all that is behind [`link::Link`]. It never tells the caller that
+//! something succeeded which the logger itself did not report.
+
+pub mod check;
+pub mod conversation;
+pub mod device;
+pub mod firmware_file;
+pub mod link;
+pub mod settings;
+pub mod update;
+
+pub use protocol;

@@ -1,0 +1,206 @@
+//! An update from a checked file to a confirmed new version.
+//!
+//! Its end is what the logger reports: only when it runs the image with the file's digest, and has kept it, was the
+//! update a success.
+
+use core::fmt;
+use core::time::Duration;
+
+use protocol::device::{Outcome, Phase};
+use protocol::message::CommonRequest;
+
+use crate::check::{Objection, check, explain};
+use crate::conversation::{Conversation, TalkError};
+use crate::device::Device;
+use crate::firmware_file::FirmwareFile;
+use crate::link::{Link, LinkError};
+
+/// How long a logger may stay away while it installs: a full slot takes about 4 s, a port some seconds to come back.
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a person may take to plug the cable in again.
+const REPLUG_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What the update is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The image goes over; the logger goes on recording.
+    Sending {
+        /// Bytes the logger keeps safe.
+        kept: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// The cable was pulled; it goes on when the logger is there again.
+    Unplugged {
+        /// Bytes the logger kept safe when it was last heard of.
+        kept: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// The logger reads back what it received.
+    Checking,
+    /// The logger restarts; its bootloader checks the image once more and installs it.
+    Installing,
+    /// The new firmware answers, on trial.
+    Started,
+    /// It is told that it may stay.
+    Confirming,
+}
+
+/// Why an update did not come to its good end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpdateError {
+    /// The file is not for this logger.
+    Objection(Objection),
+    /// The logger cannot be talked to, or refused.
+    Talk(TalkError),
+    /// The update ended, but not with the new image: what the logger says of it, and what runs now.
+    NotInstalled {
+        /// How it ended.
+        outcome: Outcome,
+        /// The version that runs now.
+        running: Option<protocol::image::Version>,
+    },
+    /// Another logger than the one before came back.
+    OtherLogger,
+}
+
+impl From<TalkError> for UpdateError {
+    fn from(error: TalkError) -> Self {
+        UpdateError::Talk(error)
+    }
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpdateError::Objection(objection) => objection.fmt(f),
+            UpdateError::Talk(error) => error.fmt(f),
+            UpdateError::NotInstalled { outcome, running } => {
+                match outcome {
+                    Outcome::Refused(version, error) => {
+                        write!(f, "The logger did not install {version}. {}", explain(*error))?;
+                    }
+                    Outcome::Reverted(version) => {
+                        write!(f, "{version} did not start properly and was taken back.")?;
+                    }
+                    Outcome::Unreadable(version) => write!(
+                        f,
+                        "The logger could not read back its copy of {version}, so it did not install it. Send it again."
+                    )?,
+                    Outcome::None | Outcome::Installed(_) => {
+                        f.write_str("The logger did not install the new firmware.")?;
+                    }
+                }
+                match running {
+                    Some(version) => write!(f, " It runs {version}."),
+                    None => f.write_str(" It waits for a firmware it can start."),
+                }
+            }
+            UpdateError::OtherLogger => f.write_str(
+                "Another logger was plugged in. Plug in the one whose update broke off; it is fine as it is.",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for UpdateError {}
+
+/// Brings `file` onto the logger. `device` is what the logger last said of itself; the result is what it says in the
+/// end. Dropping the future cancels: the logger then keeps what it runs, and a later update goes on from where this
+/// one stood.
+pub async fn update<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+    file: &FirmwareFile,
+    mut progress: impl FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    check(file, device).map_err(UpdateError::Objection)?;
+    let digest = file.digest();
+    let total = file.image().len() as u32;
+    let mut kept = 0;
+
+    while let Err(error) = stage(conversation, file, |step| {
+        if let Progress::Sending { kept: now, .. } = step {
+            kept = now;
+        }
+        progress(step);
+    })
+    .await
+    {
+        if error != TalkError::Link(LinkError::Lost) {
+            return Err(error.into());
+        }
+        progress(Progress::Unplugged { kept, total });
+        come_back(conversation, device, REPLUG_TIMEOUT).await?;
+    }
+
+    progress(Progress::Installing);
+    match conversation.tell(CommonRequest::Reboot).await {
+        // The answer may be lost in the restart.
+        Ok(()) | Err(TalkError::Link(LinkError::Lost) | TalkError::Silent) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let after = come_back(conversation, device, INSTALL_TIMEOUT).await?;
+    if after.running.is_none_or(|running| running.digest != digest) {
+        return Err(not_installed(after));
+    }
+    progress(Progress::Started);
+    progress(Progress::Confirming);
+    conversation.tell(CommonRequest::Confirm { digest }).await?;
+    let confirmed = Device::read(conversation).await?;
+    let runs = confirmed
+        .running
+        .is_some_and(|running| running.digest == digest);
+    if runs && confirmed.phase == Phase::Idle {
+        Ok(confirmed)
+    } else {
+        Err(not_installed(confirmed))
+    }
+}
+
+/// Sends the image and has the logger mark it for installation.
+async fn stage<L: Link>(
+    conversation: &mut Conversation<L>,
+    file: &FirmwareFile,
+    mut progress: impl FnMut(Progress),
+) -> Result<(), TalkError> {
+    let total = file.image().len() as u32;
+    conversation
+        .upload(file.digest(), file.image(), |kept| {
+            progress(Progress::Sending { kept, total });
+        })
+        .await?;
+    progress(Progress::Checking);
+    conversation.tell(CommonRequest::FinishUpload).await?;
+    conversation.tell(CommonRequest::Install).await
+}
+
+/// Waits for the logger, greets it and asks who it is, as often as it takes: a port that has just come back may vanish
+/// once more.
+async fn come_back<L: Link>(
+    conversation: &mut Conversation<L>,
+    before: &Device,
+    timeout: Duration,
+) -> Result<Device, UpdateError> {
+    for _ in 0..5 {
+        let device = match conversation.reopen(timeout).await {
+            Ok(()) => Device::read(conversation).await,
+            Err(error) => Err(error),
+        };
+        match device {
+            Ok(device) if device.serial == before.serial => return Ok(device),
+            Ok(_) => return Err(UpdateError::OtherLogger),
+            Err(TalkError::Link(LinkError::Lost)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(TalkError::Link(LinkError::NotBack).into())
+}
+
+fn not_installed(device: Device) -> UpdateError {
+    UpdateError::NotInstalled {
+        outcome: device.outcome,
+        running: device.running.map(|running| running.version),
+    }
+}
