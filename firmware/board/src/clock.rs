@@ -1,0 +1,109 @@
+//! Clocks: 32 MHz from HSI16 through the PLL, 48 MHz from HSI48 for USB, and a millisecond count.
+
+use core::cell::Cell;
+
+use cortex_m::peripheral::SYST;
+use cortex_m::peripheral::syst::SystClkSource;
+use stm32_metapac::crs::vals::Syncsrc;
+use stm32_metapac::pwr::vals::Vos;
+use stm32_metapac::rcc::vals::{Clk48sel, Plldiv, Pllmul, Pllsrc, Sw};
+use stm32_metapac::{CRS, FLASH, PWR, RCC, SYSCFG};
+
+/// Core clock in hertz.
+pub const CORE_HERTZ: u32 = 32_000_000;
+
+/// Brings the core to 32 MHz and starts the clock that USB needs.
+fn start_clocks() {
+    RCC.apb1enr().modify(|w| {
+        w.set_pwren(true);
+        w.set_crsen(true);
+    });
+    RCC.apb2enr().modify(|w| w.set_syscfgen(true));
+    // 32 MHz wants voltage range 1 and one flash wait state (RM0376, table 13).
+    PWR.cr().modify(|w| w.set_vos(Vos::RANGE1));
+    while PWR.csr().read().vosf() {}
+    FLASH.acr().modify(|w| {
+        w.set_latency(true);
+        w.set_prften(true);
+    });
+    RCC.cr().modify(|w| w.set_hsion(true));
+    while !RCC.cr().read().hsirdy() {}
+    if RCC.cfgr().read().sws() != Sw::PLL1_R {
+        RCC.cfgr().modify(|w| {
+            w.set_pllsrc(Pllsrc::HSI);
+            w.set_pllmul(Pllmul::MUL4);
+            w.set_plldiv(Plldiv::DIV2);
+        });
+        RCC.cr().modify(|w| w.set_pllon(true));
+        while !RCC.cr().read().pllrdy() {}
+        RCC.cfgr().modify(|w| w.set_sw(Sw::PLL1_R));
+        while RCC.cfgr().read().sws() != Sw::PLL1_R {}
+    }
+    // HSI48 needs the reference voltage and its buffer; CRS then trims it from USB's start of frame.
+    SYSCFG.cfgr3().modify(|w| {
+        w.set_en_vrefint(true);
+        w.set_enref_hsi48(true);
+    });
+    while !SYSCFG.cfgr3().read().vrefint_rdyf() {}
+    RCC.crrcr().modify(|w| w.set_hsi48on(true));
+    while !RCC.crrcr().read().hsi48rdy() {}
+    RCC.ccipr().modify(|w| w.set_clk48sel(Clk48sel::HSI48));
+    CRS.cfgr().modify(|w| w.set_syncsrc(Syncsrc::USB));
+    CRS.cr().modify(|w| {
+        w.set_autotrimen(true);
+        w.set_cen(true);
+    });
+}
+
+/// Cycles between two looks at SysTick that are not lost: its 24 bits, 0.52 s at 32 MHz.
+const SYSTICK_SPAN: u32 = 1 << 24;
+
+const CYCLES_PER_MILLISECOND: u32 = CORE_HERTZ / 1000;
+
+/// Time since start, without an interrupt: SysTick runs freely and each look adds what passed.
+///
+/// Look at least every half second, or time is lost.
+pub struct Clock {
+    syst: SYST,
+    last: Cell<u32>,
+    /// Cycles that do not make up a millisecond yet.
+    cycles: Cell<u32>,
+    millis: Cell<u64>,
+}
+
+impl Clock {
+    pub(crate) fn start(mut syst: SYST) -> Clock {
+        start_clocks();
+        syst.set_clock_source(SystClkSource::Core);
+        syst.set_reload(SYSTICK_SPAN - 1);
+        syst.clear_current();
+        syst.enable_counter();
+        Clock {
+            last: Cell::new(SYST::get_current()),
+            syst,
+            cycles: Cell::new(0),
+            millis: Cell::new(0),
+        }
+    }
+
+    /// Milliseconds since start.
+    pub fn millis(&self) -> u64 {
+        let now = SYST::get_current();
+        // It counts down.
+        let passed = self.last.get().wrapping_sub(now) % SYSTICK_SPAN;
+        self.last.set(now);
+        let mut cycles = self.cycles.get() + passed;
+        // Few rounds when it is called often; a division would cost 400 bytes.
+        while cycles >= CYCLES_PER_MILLISECOND {
+            cycles -= CYCLES_PER_MILLISECOND;
+            self.millis.set(self.millis.get() + 1);
+        }
+        self.cycles.set(cycles);
+        self.millis.get()
+    }
+
+    /// Stops it, so that the next program finds SysTick as after a reset.
+    pub(crate) fn stop(mut self) {
+        self.syst.disable_counter();
+    }
+}

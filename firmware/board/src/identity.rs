@@ -1,0 +1,30 @@
+//! Who this device is: what the update engine of both programs is told.
+
+use protocol::device::{CLASS_ID, VENDOR_ID};
+use protocol::image::{Target, Version};
+use update::engine::Identity;
+
+use crate::memory_map::{APPLICATION, APPLICATION_SIZE, RAM, RAM_SIZE};
+use crate::program::serial_number;
+
+/// Hardware model, as printed on the case.
+pub const MODEL: &str = "LD-1";
+
+/// This device, with the bootloader's key and version.
+pub fn identity(public_key: [u8; 32], bootloader: Version) -> Identity {
+    Identity {
+        model: MODEL,
+        serial: serial_number(),
+        target: Target {
+            slot_address: APPLICATION,
+            slot_size: APPLICATION_SIZE,
+            ram_address: RAM,
+            ram_size: RAM_SIZE,
+            vendor_id: VENDOR_ID,
+            class_id: CLASS_ID,
+            security_counter: 0,
+        },
+        public_key,
+        bootloader,
+    }
+}

@@ -1,0 +1,71 @@
+//! The two programs: what one tells the other, starting the application, restarting.
+
+use core::ptr;
+
+use cortex_m::peripheral::SCB;
+use protocol::device::SerialNumber;
+use protocol::image::Version;
+
+use crate::clock::Clock;
+use crate::memory_map::{APPLICATION_VECTORS, BOOTLOADER_INFO, UNIQUE_ID};
+
+/// What the bootloader says of itself, at [`BOOTLOADER_INFO`]. Append-only: an application is newer than it.
+#[repr(C)]
+pub struct BootloaderInfo {
+    /// [`BootloaderInfo::MAGIC`].
+    pub magic: u32,
+    /// Version: major, minor, revision (little-endian).
+    pub version: [u8; 4],
+    /// The Ed25519 key that it wants images to be signed with.
+    pub public_key: [u8; 32],
+}
+
+impl BootloaderInfo {
+    /// Begins the record.
+    pub const MAGIC: u32 = u32::from_le_bytes(*b"LDbi");
+
+    /// The bootloader's version.
+    pub fn version(&self) -> Version {
+        let [major, minor, low, high] = self.version;
+        Version {
+            major,
+            minor,
+            revision: u16::from_le_bytes([low, high]),
+            build: 0,
+        }
+    }
+
+    /// The record of the bootloader on this device, if there is one.
+    pub fn read() -> Option<BootloaderInfo> {
+        // SAFETY: an aligned place in flash, and any bytes are a value of this type.
+        let info = unsafe { ptr::read_volatile(BOOTLOADER_INFO as *const BootloaderInfo) };
+        (info.magic == Self::MAGIC).then_some(info)
+    }
+}
+
+/// The chip's unique identifier.
+pub fn serial_number() -> SerialNumber {
+    let mut bytes = [0; 12];
+    for (bytes, address) in bytes.chunks_exact_mut(4).zip(UNIQUE_ID) {
+        // SAFETY: an aligned word of the factory's area, which every chip of this kind has.
+        let word = unsafe { ptr::read_volatile(address as *const u32) };
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    SerialNumber(bytes)
+}
+
+/// Leaves this program for the one whose vector table lies at [`APPLICATION_VECTORS`], which must have been checked.
+pub fn start_application(clock: Clock) -> ! {
+    clock.stop();
+    // SAFETY: the caller has checked stack pointer and reset vector; no interrupt of this program is enabled, and
+    // nothing of its RAM is used again.
+    unsafe {
+        (*SCB::PTR).vtor.write(APPLICATION_VECTORS);
+        cortex_m::asm::bootload(APPLICATION_VECTORS as *const u32)
+    }
+}
+
+/// Starts over, from the bootloader on.
+pub fn restart() -> ! {
+    SCB::sys_reset()
+}

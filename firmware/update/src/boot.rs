@@ -1,0 +1,302 @@
+//! What happens between power-on and the application: the bootloader's half of the engine.
+//!
+//! Every step can be cut anywhere and begins again at the next start: copying skips pages that are already equal, and
+//! the record says what to do until it is done.
+
+use protocol::device::{HeldImage, Outcome, Phase};
+use protocol::image::{ImageError, Version};
+
+use crate::boot_record::TRIAL_STARTS;
+use crate::engine::Engine;
+use crate::image_check::{self, Failure, SignedImage};
+use crate::memory::{
+    ERASED, Eeprom, FLASH_PAGE, Flash, HALF_PAGE, InFlash, Nand, ReadImage, WriteFailed,
+};
+use crate::store::{self, CHUNK, Slot};
+
+/// What the bootloader does when the engine has done its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Start the image in flash: it is whole.
+    Start,
+    /// There is nothing that could be started, or a memory does not do what it should: look again.
+    Wait,
+}
+
+/// Why an image did not get into flash.
+enum NotInstalled {
+    /// It is not one that may be installed, or cannot be read; flash was not touched.
+    Image(Failure),
+    /// Flash did not take it.
+    Flash,
+}
+
+impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
+    /// Does whatever the boot record asks for, until something can be started or nothing can.
+    pub fn boot(&mut self) -> Decision {
+        // Each round ends in a later phase. Only a memory that lost what was just written could go round for ever.
+        for _ in 0..8 {
+            let step = match self.record.phase {
+                Phase::Idle => match self.reinstall() {
+                    Ok(decision) => return decision,
+                    Err(failed) => Err(failed),
+                },
+                Phase::Pending => self.take_up(),
+                Phase::Installing => self.install_staged(),
+                Phase::Trial { starts_left: 0 } => {
+                    if self.record.previous.is_some() {
+                        self.save(|record| record.phase = Phase::Reverting)
+                    } else {
+                        self.give_up()
+                    }
+                }
+                Phase::Trial { starts_left } => {
+                    let whole = self.check_flash().is_some();
+                    let starts_left = if whole { starts_left - 1 } else { 0 };
+                    match self.save(|record| record.phase = Phase::Trial { starts_left }) {
+                        Ok(()) if whole => return Decision::Start,
+                        other => other,
+                    }
+                }
+                Phase::Reverting => match self.revert() {
+                    Ok(true) => Ok(()),
+                    Ok(false) => return Decision::Wait,
+                    Err(failed) => Err(failed),
+                },
+            };
+            if step.is_err() {
+                break;
+            }
+        }
+        Decision::Wait
+    }
+
+    /// Idle: starts what is in flash; when that is not whole, puts a stored image there.
+    fn reinstall(&mut self) -> Result<Decision, WriteFailed> {
+        if self.check_flash().is_some() {
+            return Ok(Decision::Start);
+        }
+        for slot in [self.record.running, self.record.previous]
+            .into_iter()
+            .flatten()
+        {
+            if self.put_into_flash(slot).is_ok() {
+                self.save(|record| record.running = Some(slot))?;
+                return Ok(Decision::Start);
+            }
+        }
+        Ok(Decision::Wait)
+    }
+
+    /// Pending: verifies the staged image and keeps the old one, before flash is touched.
+    fn take_up(&mut self) -> Result<(), WriteFailed> {
+        let staged = self.record.staged;
+        let checked = match staged {
+            Some(slot) => self.verify(slot),
+            None => Err(Failure::Unreadable),
+        };
+        let old = match checked {
+            Ok(_) => self.keep_running(),
+            Err(failure) => Err(failure),
+        };
+        let version = self.version_of(staged);
+        self.save(|record| match old {
+            Ok(old) => {
+                record.phase = Phase::Installing;
+                record.previous = old.or(record.previous);
+                record.running = None;
+            }
+            Err(failure) => {
+                record.phase = Phase::Idle;
+                record.staged = None;
+                record.outcome = refused(version, failure);
+            }
+        })
+    }
+
+    /// Installing: copies the staged image; when it cannot be read any more, goes back to the old one.
+    fn install_staged(&mut self) -> Result<(), WriteFailed> {
+        let staged = self.record.staged;
+        let installed = match staged {
+            Some(slot) => self.put_into_flash(slot),
+            None => Err(NotInstalled::Image(Failure::Unreadable)),
+        };
+        match installed {
+            Ok(_) => self.save(|record| {
+                record.phase = Phase::Trial {
+                    starts_left: TRIAL_STARTS,
+                };
+                record.running = staged;
+                record.staged = None;
+            }),
+            Err(NotInstalled::Flash) => Err(WriteFailed),
+            Err(NotInstalled::Image(failure)) => {
+                let version = self.version_of(staged);
+                self.save(|record| {
+                    record.outcome = refused(version, failure);
+                    record.staged = None;
+                    record.phase = match record.previous {
+                        Some(_) => Phase::Reverting,
+                        None => Phase::Idle,
+                    };
+                })
+            }
+        }
+    }
+
+    /// Reverting: puts the old image back. False when there is none that could be.
+    fn revert(&mut self) -> Result<bool, WriteFailed> {
+        let Some(slot) = self.record.previous else {
+            return Ok(false);
+        };
+        if self.put_into_flash(slot).is_err() {
+            return Ok(false);
+        }
+        // Set when a trial ended; an image that could not even be installed has its outcome already.
+        let failed = self.record.running;
+        let version = self.version_of(failed);
+        self.save(|record| {
+            record.phase = Phase::Idle;
+            record.running = Some(slot);
+            record.previous = None;
+            if failed.is_some() {
+                record.outcome = Outcome::Reverted(version);
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// A trial failed and there is nothing to go back to: makes sure that the image is not started again.
+    fn give_up(&mut self) -> Result<(), WriteFailed> {
+        self.flash.erase_page(0)?;
+        let version = self.version_of(self.record.running);
+        self.save(|record| {
+            record.phase = Phase::Idle;
+            record.running = None;
+            record.outcome = Outcome::Reverted(version);
+        })
+    }
+
+    fn version_of(&mut self, slot: Option<Slot>) -> Version {
+        slot.and_then(|slot| store::held(&mut self.nand, slot))
+            .map_or(Version::default(), |(image, _)| image.version)
+    }
+
+    /// Whether a stored image may be installed: whole, for this device, not too old, signed.
+    fn verify(&mut self, slot: Slot) -> Result<SignedImage, Failure> {
+        let mut target = self.target();
+        // What ran here before may run again.
+        if self.record.staged != Some(slot) {
+            target.security_counter = 0;
+        }
+        let (image, mut stored) = store::held(&mut self.nand, slot).ok_or(Failure::Unreadable)?;
+        let whole = image_check::check(&mut stored, Some(image.length), &target)?;
+        if whole.image.digest != image.digest {
+            return Err(ImageError::BadDigest.into());
+        }
+        Ok(whole.check_signature(&self.identity.public_key)?)
+    }
+
+    /// Sees to it that the image in flash is in the store as well. Nothing when flash holds no whole image.
+    fn keep_running(&mut self) -> Result<Option<Slot>, Failure> {
+        let Some(whole) = self.check_flash() else {
+            return Ok(None);
+        };
+        let stored = self.record.running.filter(|&slot| {
+            store::held(&mut self.nand, slot)
+                .is_some_and(|(image, _)| image.digest == whole.image.digest)
+        });
+        if stored.is_some() {
+            return Ok(stored);
+        }
+        // The first update of a factory-flashed logger. What may have been kept for that is older than what runs.
+        let mut record = self.record;
+        record.previous = None;
+        let slot = record.free_slot();
+        self.store_flash(slot, whole.image)
+            .map_err(|_| Failure::Unreadable)?;
+        Ok(Some(slot))
+    }
+
+    fn store_flash(
+        &mut self,
+        slot: Slot,
+        image: HeldImage,
+    ) -> Result<(), protocol::message::StorageError> {
+        let mut writing = store::begin(&mut self.nand, slot, image.digest, image.length)?;
+        // A block that fails makes it begin anew in the next one.
+        while writing.offset() < image.length {
+            let mut chunk = [0; CHUNK];
+            let chunk = &mut chunk[..writing.next_length()];
+            self.flash.read(writing.offset(), chunk);
+            store::append(&mut self.nand, &mut writing, chunk)?;
+        }
+        store::seal(&mut self.nand, &writing, image.version)
+    }
+
+    /// Verifies a stored image, copies what differs into flash, and checks the result.
+    fn put_into_flash(&mut self, slot: Slot) -> Result<SignedImage, NotInstalled> {
+        let signed = self.verify(slot).map_err(NotInstalled::Image)?;
+        let Some((_, mut stored)) = store::held(&mut self.nand, slot) else {
+            return Err(NotInstalled::Image(Failure::Unreadable));
+        };
+        copy(&mut stored, signed.image().length, &mut self.flash)?;
+        let written = image_check::check(
+            &mut InFlash(&self.flash),
+            None,
+            &protocol::image::Target {
+                security_counter: 0,
+                ..self.identity.target
+            },
+        );
+        match written {
+            Ok(whole) if whole.image == signed.image() => Ok(signed),
+            _ => Err(NotInstalled::Flash),
+        }
+    }
+}
+
+/// Makes flash hold the image: pages that are equal stay as they are.
+fn copy<F: Flash>(
+    image: &mut impl ReadImage,
+    length: u32,
+    flash: &mut F,
+) -> Result<(), NotInstalled> {
+    let mut offset = 0;
+    while offset < length {
+        let mut wanted = [ERASED; FLASH_PAGE];
+        let mut present = [0; FLASH_PAGE];
+        let end = FLASH_PAGE.min((length - offset) as usize);
+        image
+            .read(offset, &mut wanted[..end])
+            .map_err(|unreadable| NotInstalled::Image(unreadable.into()))?;
+        flash.read(offset, &mut present);
+        if wanted != present {
+            write_page(flash, offset, &wanted).map_err(|WriteFailed| NotInstalled::Flash)?;
+        }
+        offset += FLASH_PAGE as u32;
+    }
+    Ok(())
+}
+
+fn write_page<F: Flash>(
+    flash: &mut F,
+    offset: u32,
+    page: &[u8; FLASH_PAGE],
+) -> Result<(), WriteFailed> {
+    flash.erase_page(offset)?;
+    let (halves, _) = page.as_chunks::<HALF_PAGE>();
+    for (index, half) in halves.iter().enumerate() {
+        if half.iter().any(|&byte| byte != ERASED) {
+            flash.program_half_page(offset + (index * HALF_PAGE) as u32, half)?;
+        }
+    }
+    Ok(())
+}
+
+fn refused(version: Version, failure: Failure) -> Outcome {
+    match failure {
+        Failure::Image(error) => Outcome::Refused(version, error),
+        Failure::Unreadable => Outcome::Unreadable(version),
+    }
+}

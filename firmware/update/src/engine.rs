@@ -1,0 +1,298 @@
+//! The engine both programs hold: the memories, the boot record, and the part of the conversation that is about
+//! updates.
+
+use protocol::device::{DeviceInfo, HeldImage, Outcome, Phase, SerialNumber};
+use protocol::image::{Digest, Target, Version};
+use protocol::message::{CommonRequest, CommonResponse, Refusal, StorageError};
+
+use crate::boot_record::{BootRecord, EEPROM_END};
+use crate::image_check::{self, Failure, WholeImage};
+use crate::memory::{Eeprom, FLASH_PAGE, Flash, InFlash, Nand, WriteFailed};
+use crate::server::Reply;
+use crate::store::{self, Slot, Writing};
+
+/// What does not change on one device.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Hardware model.
+    pub model: &'static str,
+    /// The chip's unique number.
+    pub serial: SerialNumber,
+    /// What images must be; the engine puts in the security counter.
+    pub target: Target,
+    /// The key that images must be signed with: the bootloader's.
+    pub public_key: [u8; 32],
+    /// The bootloader's version.
+    pub bootloader: Version,
+}
+
+/// Memories, boot record and the upload under way.
+pub struct Engine<F, E, N> {
+    /// The application slot.
+    pub flash: F,
+    /// The data EEPROM; settings of the application share it, from [`EEPROM_END`] on.
+    pub eeprom: E,
+    /// The NAND; the log shares it, from [`store::END_BLOCK`] on.
+    pub nand: N,
+    pub(crate) identity: Identity,
+    pub(crate) record: BootRecord,
+    upload: Upload,
+    /// The image in flash, once it was asked for.
+    running: Option<HeldImage>,
+    /// A computer asked for a restart.
+    restart: bool,
+}
+
+/// What was received since this program started.
+#[derive(Clone, Copy)]
+enum Upload {
+    None,
+    Receiving(Slot, Writing),
+    Sealed(Slot),
+}
+
+/// First byte of EEPROM that the engine leaves to others.
+pub const FREE_EEPROM: u32 = EEPROM_END;
+
+impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
+    /// Takes over the memories and reads the boot record.
+    #[inline(never)]
+    pub fn new(flash: F, eeprom: E, nand: N, identity: Identity) -> Self {
+        let record = BootRecord::load(&eeprom);
+        Engine {
+            flash,
+            eeprom,
+            nand,
+            identity,
+            record,
+            upload: Upload::None,
+            running: None,
+            restart: false,
+        }
+    }
+
+    /// The boot record, as it is kept.
+    pub fn record(&self) -> &BootRecord {
+        &self.record
+    }
+
+    /// Whether a computer asked for a restart.
+    pub fn restart_requested(&self) -> bool {
+        self.restart
+    }
+
+    /// Whether the image in flash still waits for a computer to confirm it.
+    pub fn on_trial(&self) -> bool {
+        matches!(self.record.phase, Phase::Trial { .. })
+    }
+
+    /// What an image must be, with the counter as it stands.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            security_counter: self.record.security_counter,
+            ..self.identity.target
+        }
+    }
+
+    /// The image in flash, when it is whole.
+    pub(crate) fn check_flash(&self) -> Option<WholeImage> {
+        let target = Target {
+            security_counter: 0,
+            ..self.identity.target
+        };
+        image_check::check(&mut InFlash(&self.flash), None, &target).ok()
+    }
+
+    /// Changes the record, first in EEPROM, then here.
+    pub(crate) fn save(&mut self, change: impl FnOnce(&mut BootRecord)) -> Result<(), WriteFailed> {
+        let mut record = self.record;
+        change(&mut record);
+        record.save(&mut self.eeprom)?;
+        self.record = record;
+        Ok(())
+    }
+
+    /// Does what both programs know, but for the greeting, which is the server's.
+    pub fn handle(
+        &mut self,
+        request: &CommonRequest<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Refusal> {
+        match *request {
+            CommonRequest::Hello { .. } => return Err(Refusal::UnknownRequest),
+            CommonRequest::DeviceInfo => reply.common(CommonResponse::DeviceInfo(self.info())),
+            CommonRequest::BeginUpload { digest, length } => {
+                let offset = self.begin(digest, length)?;
+                reply.common(CommonResponse::Received { offset });
+            }
+            CommonRequest::UploadData { offset, data } => {
+                let offset = self.append(offset, data)?;
+                reply.common(CommonResponse::Received { offset });
+            }
+            CommonRequest::FinishUpload => self.finish()?,
+            CommonRequest::AbortUpload => self.upload = Upload::None,
+            CommonRequest::Install => self.install()?,
+            CommonRequest::Confirm { digest } => self.confirm(digest)?,
+            CommonRequest::Reboot => self.restart = true,
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn info(&mut self) -> DeviceInfo<'static> {
+        let running = self.running();
+        let staged = match self.upload {
+            Upload::Sealed(slot) => Some(slot),
+            _ => self.record.staged,
+        };
+        DeviceInfo {
+            model: self.identity.model,
+            serial: self.identity.serial,
+            vendor_id: self.identity.target.vendor_id,
+            class_id: self.identity.target.class_id,
+            public_key: self.identity.public_key,
+            bootloader: self.identity.bootloader,
+            slot_address: self.identity.target.slot_address,
+            slot_size: self.identity.target.slot_size,
+            page_size: FLASH_PAGE as u16,
+            security_counter: self.record.security_counter,
+            direct: false,
+            phase: self.record.phase,
+            outcome: self.record.outcome,
+            running,
+            previous: self.held(self.record.previous),
+            staged: self.held(staged),
+        }
+    }
+
+    fn held(&mut self, slot: Option<Slot>) -> Option<HeldImage> {
+        store::held(&mut self.nand, slot?).map(|(image, _)| image)
+    }
+
+    /// Computed once, when it is first asked for: hashing a full slot takes 0.2 s.
+    fn running(&mut self) -> Option<HeldImage> {
+        if self.running.is_none() {
+            self.running = self.check_flash().map(|whole| whole.image);
+        }
+        self.running
+    }
+
+    #[inline(never)]
+    fn begin(&mut self, digest: Digest, length: u32) -> Result<u32, Refusal> {
+        if length > self.identity.target.slot_size {
+            return Err(Refusal::Image(protocol::image::ImageError::TooLarge));
+        }
+        if let Upload::Receiving(_, writing) = self.upload
+            && writing.digest() == digest
+            && writing.length() == length
+        {
+            return Ok(writing.offset());
+        }
+        // An image on trial must not lose the one it would go back to. With three slots it would not; but its own end
+        // has to be known before the next update begins.
+        if self.on_trial() && self.running().is_some() {
+            return Err(Refusal::TrialUnderWay);
+        }
+        let slot = match (self.upload, self.record.staged) {
+            (Upload::Sealed(slot), _) | (_, Some(slot)) => slot,
+            _ => self.record.free_slot(),
+        };
+        if let Some(image) = self.held(Some(slot))
+            && image.digest == digest
+            && image.length == length
+        {
+            self.upload = Upload::Sealed(slot);
+            return Ok(length);
+        }
+        if self.record.staged.is_some() {
+            self.save(|record| {
+                record.staged = None;
+                if record.phase == Phase::Pending {
+                    record.phase = Phase::Idle;
+                }
+            })
+            .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))?;
+        }
+        self.upload = Upload::None;
+        let writing =
+            store::begin(&mut self.nand, slot, digest, length).map_err(Refusal::Storage)?;
+        self.upload = Upload::Receiving(slot, writing);
+        Ok(0)
+    }
+
+    fn append(&mut self, offset: u32, data: &[u8]) -> Result<u32, Refusal> {
+        let Upload::Receiving(_, writing) = &mut self.upload else {
+            return Err(Refusal::NoUpload);
+        };
+        if offset != writing.offset() || data.is_empty() || data.len() != writing.next_length() {
+            return Err(Refusal::WrongOffset {
+                expected: writing.offset(),
+            });
+        }
+        store::append(&mut self.nand, writing, data).map_err(Refusal::Storage)?;
+        Ok(writing.offset())
+    }
+
+    #[inline(never)]
+    fn finish(&mut self) -> Result<(), Refusal> {
+        let (slot, writing) = match self.upload {
+            Upload::None => return Err(Refusal::NoUpload),
+            Upload::Sealed(_) => return Ok(()),
+            Upload::Receiving(slot, writing) => (slot, writing),
+        };
+        if writing.offset() != writing.length() {
+            return Err(Refusal::WrongOffset {
+                expected: writing.offset(),
+            });
+        }
+        // Whatever is wrong with it, it has to be sent anew.
+        self.upload = Upload::None;
+        let target = self.target();
+        let mut image = store::unsealed(&mut self.nand, &writing);
+        let whole =
+            image_check::check(&mut image, Some(writing.length()), &target).map_err(|failure| {
+                match failure {
+                    Failure::Image(error) => Refusal::Image(error),
+                    Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
+                }
+            })?;
+        if whole.image.digest != writing.digest() {
+            return Err(Refusal::Image(protocol::image::ImageError::BadDigest));
+        }
+        store::seal(&mut self.nand, &writing, whole.image.version).map_err(Refusal::Storage)?;
+        self.upload = Upload::Sealed(slot);
+        Ok(())
+    }
+
+    fn install(&mut self) -> Result<(), Refusal> {
+        let slot = match self.upload {
+            Upload::Sealed(slot) => slot,
+            _ if self.record.phase == Phase::Pending => return Ok(()),
+            _ => return Err(Refusal::NothingStaged),
+        };
+        self.save(|record| {
+            record.staged = Some(slot);
+            record.phase = Phase::Pending;
+        })
+        .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))
+    }
+
+    #[inline(never)]
+    fn confirm(&mut self, digest: Digest) -> Result<(), Refusal> {
+        let Some(whole) = self
+            .check_flash()
+            .filter(|whole| whole.image.digest == digest)
+        else {
+            return Err(Refusal::OtherImageRuns);
+        };
+        if !self.on_trial() {
+            return Ok(());
+        }
+        self.save(|record| {
+            record.phase = Phase::Idle;
+            record.outcome = Outcome::Installed(whole.image.version);
+            record.security_counter = record.security_counter.max(whole.security_counter);
+        })
+        .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))
+    }
+}

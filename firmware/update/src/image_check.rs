@@ -1,0 +1,140 @@
+//! Whether an image is whole, for this device and signed: asked of the received image by the application, and of the
+//! stored and the installed one by the bootloader.
+
+use protocol::device::HeldImage;
+use protocol::image::{
+    Digest, HEADER_LENGTH, HEADER_SIZE, Header, ImageError, MAX_TRAILER, Target, Trailer,
+};
+use signature::Sha256;
+
+use crate::memory::{ReadImage, Unreadable};
+
+/// DER of an Ed25519 SubjectPublicKeyInfo up to the key's 32 bytes (RFC 8410).
+const DER_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
+/// Bytes that are hashed at once.
+const PIECE: usize = 128;
+
+/// Why an image failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It is not one for this device.
+    Image(ImageError),
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        Failure::Image(error)
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(_: Unreadable) -> Self {
+        Failure::Unreadable
+    }
+}
+
+/// An image whose lengths fit, whose digest was computed and is right, and which is for this device. Its signature was
+/// not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeImage {
+    /// What it is.
+    pub image: HeldImage,
+    /// Its security counter.
+    pub security_counter: u32,
+    key_hash: [u8; 32],
+    signature: [u8; 64],
+}
+
+/// A whole image with a good signature: it may be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedImage(WholeImage);
+
+/// Whether the image of `length` bytes (when that is known) is whole and for this device.
+pub fn check(
+    image: &mut dyn ReadImage,
+    length: Option<u32>,
+    target: &Target,
+) -> Result<WholeImage, Failure> {
+    let mut start = [0; HEADER_LENGTH];
+    image.read(0, &mut start)?;
+    let header = Header::parse(&start)?;
+    target.check_size(&header, length.unwrap_or(target.slot_size))?;
+
+    let mut vectors = [0; 8];
+    image.read(u32::from(HEADER_SIZE), &mut vectors)?;
+    target.check_vectors(&header, &vectors)?;
+
+    let digest = hash(image, header.signed_length())?;
+    check_trailer(image, &header, digest, length, target)
+}
+
+/// Apart from [`hash`], so that their buffers do not add up on the stack.
+#[inline(never)]
+fn check_trailer(
+    image: &mut dyn ReadImage,
+    header: &Header,
+    digest: Digest,
+    length: Option<u32>,
+    target: &Target,
+) -> Result<WholeImage, Failure> {
+    let mut buffer = [0; MAX_TRAILER];
+    let room = length.unwrap_or(target.slot_size) - header.trailer_offset();
+    let bytes = &mut buffer[..MAX_TRAILER.min(room as usize)];
+    image.read(header.trailer_offset(), bytes)?;
+    let trailer = Trailer::parse(header, bytes)?;
+    let whole = header.trailer_offset() + trailer.length;
+    target.check_trailer(header, &trailer, length.unwrap_or(whole))?;
+    if trailer.digest != digest {
+        return Err(ImageError::BadDigest.into());
+    }
+    Ok(WholeImage {
+        image: HeldImage {
+            version: header.version,
+            digest,
+            length: whole,
+        },
+        security_counter: trailer.security_counter,
+        key_hash: trailer.key_hash,
+        signature: *trailer.signature,
+    })
+}
+
+#[inline(never)]
+fn hash(image: &mut dyn ReadImage, length: u32) -> Result<Digest, Unreadable> {
+    let mut sha = Sha256::new();
+    let mut piece = [0; PIECE];
+    let mut offset = 0;
+    while offset < length {
+        let piece = &mut piece[..PIECE.min((length - offset) as usize)];
+        image.read(offset, piece)?;
+        sha.update(piece);
+        offset += piece.len() as u32;
+    }
+    Ok(Digest(sha.finish()))
+}
+
+impl WholeImage {
+    /// Whether it was signed with this key.
+    pub fn check_signature(self, public_key: &[u8; 32]) -> Result<SignedImage, ImageError> {
+        let mut der = Sha256::new();
+        der.update(&DER_PREFIX);
+        der.update(public_key);
+        if self.key_hash != der.finish() {
+            return Err(ImageError::OtherKey);
+        }
+        signature::verify(public_key, &self.image.digest.0, &self.signature)
+            .map_err(|_| ImageError::BadSignature)?;
+        Ok(SignedImage(self))
+    }
+}
+
+impl SignedImage {
+    /// What it is.
+    pub fn image(&self) -> HeldImage {
+        self.0.image
+    }
+}

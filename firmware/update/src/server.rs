@@ -1,0 +1,213 @@
+//! The logger's side of a conversation: bytes in, one answer to each request, bytes out.
+//!
+//! Functions that hold a whole message are not inlined: their temporaries would lie on the stack under every handler.
+
+use protocol::MAX_PACKET;
+use protocol::device::Program;
+use protocol::frame::Decoder;
+use protocol::message::{
+    CommonRequest, CommonResponse, Hello, Message, Never, Packet, Refusal, sequence_of,
+};
+use protocol::{MAX_DATA, NEWEST_VERSION, OLDEST_VERSION};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of image data that a computer may have under way. USB holds back what does not fit, so it is only there to
+/// bridge the computer's own delays.
+const WINDOW: u16 = 8 * MAX_DATA as u16;
+/// The longest answer as a frame: all settings with their texts, or the device info.
+const LONGEST_ANSWER: usize = 512;
+/// The most bytes that are taken at once: one USB packet.
+pub const PACKET: usize = 64;
+
+/// What answers the requests. Those beyond the common ones have types of their own: a program that has none links no
+/// code for them.
+///
+/// Without a reply of its own, a request that went well is answered with "done".
+pub trait Handler {
+    /// Requests beyond the common ones.
+    type Request<'r>: Deserialize<'r>;
+
+    /// Does what a common request asks for, or says why not.
+    fn common(&mut self, request: &CommonRequest<'_>, reply: &mut Reply<'_>)
+    -> Result<(), Refusal>;
+
+    /// Does what one of the others asks for, or says why not.
+    fn other(&mut self, request: &Self::Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal>;
+}
+
+/// The place for an answer: it is made into a frame where it is known, for it may be large.
+pub struct Reply<'a> {
+    sequence: u16,
+    out: &'a mut [u8; LONGEST_ANSWER],
+    length: usize,
+}
+
+impl Reply<'_> {
+    /// Answers with something that both programs say.
+    pub fn common(&mut self, response: CommonResponse<'_>) {
+        self.send::<_, Never>(Message::Common(response));
+    }
+
+    /// Answers with something else.
+    pub fn other<L: Serialize>(&mut self, response: L) {
+        self.send::<Never, _>(Message::Logger(response));
+    }
+
+    #[inline(never)]
+    fn send<C: Serialize, L: Serialize>(&mut self, message: Message<C, L>) {
+        let packet = Packet {
+            sequence: self.sequence,
+            message,
+        };
+        // No answer is longer than the room for it; the system tests ask for the longest.
+        self.length = packet.frame(self.out).unwrap_or(0);
+    }
+}
+
+/// One conversation at a time.
+pub struct Server {
+    decoder: Decoder<{ MAX_PACKET + 4 }>,
+    /// Received but not looked at yet.
+    incoming: [u8; PACKET],
+    incoming_at: usize,
+    incoming_end: usize,
+    outgoing: [u8; LONGEST_ANSWER],
+    outgoing_at: usize,
+    outgoing_end: usize,
+    program: Program,
+    greeted: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Server {
+    /// Nothing received yet.
+    pub const fn new() -> Self {
+        Server {
+            decoder: Decoder::new(),
+            incoming: [0; PACKET],
+            incoming_at: 0,
+            incoming_end: 0,
+            outgoing: [0; LONGEST_ANSWER],
+            outgoing_at: 0,
+            outgoing_end: 0,
+            program: Program::Application,
+            greeted: false,
+        }
+    }
+
+    /// Which program answers.
+    pub fn set_program(&mut self, program: Program) {
+        self.program = program;
+    }
+
+    /// Forgets the conversation: the cable was pulled or another program opened the port.
+    pub fn reset(&mut self) {
+        self.decoder.reset();
+        self.incoming_end = self.incoming_at;
+        self.outgoing_end = self.outgoing_at;
+        self.greeted = false;
+    }
+
+    /// Whether a computer has greeted since the last [`Server::reset`].
+    pub fn greeted(&self) -> bool {
+        self.greeted
+    }
+
+    /// Where to put up to [`PACKET`] received bytes; nothing while those before are not worked through. Tell how many
+    /// there were with [`Server::received`].
+    pub fn room(&mut self) -> Option<&mut [u8; PACKET]> {
+        (self.incoming_at == self.incoming_end).then_some(&mut self.incoming)
+    }
+
+    /// How many bytes were put into [`Server::room`].
+    pub fn received(&mut self, length: usize) {
+        self.incoming_at = 0;
+        self.incoming_end = length.min(PACKET);
+    }
+
+    /// What is to be sent next.
+    pub fn outgoing(&self) -> &[u8] {
+        &self.outgoing[self.outgoing_at..self.outgoing_end]
+    }
+
+    /// How many bytes of [`Server::outgoing`] were sent.
+    pub fn sent(&mut self, length: usize) {
+        self.outgoing_at = (self.outgoing_at + length).min(self.outgoing_end);
+    }
+
+    /// Works through what was received, up to the first request; its answer is then [`Server::outgoing`].
+    pub fn work<H: Handler>(&mut self, handler: &mut H) {
+        if !self.outgoing().is_empty() {
+            return;
+        }
+        let bytes = &self.incoming[self.incoming_at..self.incoming_end];
+        let (taken, packet) = self.decoder.feed(bytes);
+        self.incoming_at += taken;
+        let Some(packet) = packet else { return };
+        let mut reply = Reply {
+            sequence: packet.map_or(0, sequence_of),
+            out: &mut self.outgoing,
+            length: 0,
+        };
+        let result = match packet {
+            Ok(bytes) => answer(handler, self.program, &mut self.greeted, bytes, &mut reply),
+            Err(_) => Err(Refusal::Damaged),
+        };
+        match result {
+            Ok(()) if reply.length == 0 => reply.common(CommonResponse::Done),
+            Ok(()) => {}
+            Err(refusal) => reply.common(CommonResponse::Refused(refusal)),
+        }
+        self.outgoing_at = 0;
+        self.outgoing_end = reply.length;
+    }
+}
+
+#[inline(never)]
+fn parse<'r, H: Handler>(bytes: &'r [u8]) -> Option<Message<CommonRequest<'r>, H::Request<'r>>> {
+    Some(Packet::parse(bytes).ok()?.message)
+}
+
+#[inline(never)]
+fn answer<H: Handler>(
+    handler: &mut H,
+    program: Program,
+    greeted: &mut bool,
+    bytes: &[u8],
+    reply: &mut Reply<'_>,
+) -> Result<(), Refusal> {
+    let Some(message) = parse::<H>(bytes) else {
+        return Err(Refusal::UnknownRequest);
+    };
+    match message {
+        Message::Common(CommonRequest::Hello { oldest, newest }) => {
+            *greeted = false;
+            reply.common(CommonResponse::Hello(hello(program, oldest, newest)?));
+            *greeted = true;
+            Ok(())
+        }
+        _ if !*greeted => Err(Refusal::HelloFirst),
+        Message::Common(ref request) => handler.common(request, reply),
+        Message::Logger(ref request) => handler.other(request, reply),
+    }
+}
+
+fn hello(program: Program, oldest: u8, newest: u8) -> Result<Hello, Refusal> {
+    if newest < OLDEST_VERSION || oldest > NEWEST_VERSION {
+        return Err(Refusal::UnsupportedVersion {
+            oldest: OLDEST_VERSION,
+            newest: NEWEST_VERSION,
+        });
+    }
+    Ok(Hello {
+        version: newest.min(NEWEST_VERSION),
+        program,
+        max_data: MAX_DATA as u16,
+        window: WINDOW,
+    })
+}
