@@ -1,0 +1,99 @@
+//! Runs the tests that drive a real browser against the virtual logger.
+//! Must never let their device events reach the rest of this computer where that can be helped.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::project::{Project, output, run};
+use crate::setup;
+use crate::tally::{Tally, count, read_playwright};
+
+/// Prepares the private surroundings, then becomes the command it is given.
+///
+/// The browser talks to its own tools and to the page's server over the loopback device. Where `/dev` is no devtmpfs,
+/// libudev listens only when udev's control file is there; the file is put into a `/run` that nobody else sees.
+const PRIVATELY: &str = "set -e
+ip link set lo up
+if [ ! -e /run/udev/control ]; then
+    mount -t tmpfs tmpfs /run
+    mkdir /run/udev
+    : > /run/udev/control
+fi
+exec \"$@\"";
+
+/// Builds page and virtual logger, and runs the tests on them. The firmware must be built already.
+///
+/// # Errors
+/// When something does not build, or the tests cannot be started.
+pub fn test(project: &Project) -> Result<Tally> {
+    build_page(project)?;
+    build_virtual_logger(project)?;
+    let chromium = setup::browser(project).context("no browser was found")?;
+
+    let mut tests = private(project)?;
+    tests
+        .current_dir(project.browser_tests())
+        .args(["playwright", "test"])
+        .env("LOGDOCK_DIST", project.dist())
+        .env("LOGDOCK_FIRMWARE", project.firmware_files())
+        .env("LOGDOCK_VIRTUAL", project.virtual_logger())
+        .env("LOGDOCK_CHROMIUM", chromium);
+    count(&mut tests, read_playwright)
+}
+
+/// Builds the page as it is published.
+///
+/// # Errors
+/// When it does not build.
+pub fn build_page(project: &Project) -> Result<()> {
+    run(trunk(project).args(["build", "--release"]))
+}
+
+/// Builds the program that plays the logger on a serial port.
+///
+/// # Errors
+/// When it does not build.
+pub fn build_virtual_logger(project: &Project) -> Result<()> {
+    run(project
+        .command("cargo")
+        .args(["build", "--package", "emulator-port"]))
+}
+
+/// Trunk, without the variable that other programs take for a switch and trunk for a mistake.
+pub fn trunk(project: &Project) -> Command {
+    let mut trunk = project.command("trunk");
+    trunk.env_remove("NO_COLOR");
+    trunk
+}
+
+/// A command whose arguments are run in a network of their own, if this computer allows that.
+fn private(project: &Project) -> Result<Command> {
+    let own_user: &[&str] = if setup::is_root() {
+        &[]
+    } else {
+        &["--map-root-user"]
+    };
+    let unshare = || {
+        let mut command = project.command("unshare");
+        command
+            .args(own_user)
+            .args(["--net", "--mount", "sh", "-c", PRIVATELY, "sh"]);
+        command
+    };
+    if output(unshare().arg("true")).is_some() {
+        return Ok(unshare());
+    }
+    println!(
+        "This computer allows no private network: other browsers may see the virtual logger during the tests."
+    );
+    let control = Path::new("/run/udev/control");
+    if !control.exists() {
+        fs::create_dir_all("/run/udev")
+            .and_then(|()| fs::write(control, ""))
+            .context("no udev runs here, and its control file could not be made. To make it by hand: sudo sh -c 'mkdir -p /run/udev && touch /run/udev/control'")?;
+    }
+    Ok(project.command("env"))
+}

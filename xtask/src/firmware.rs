@@ -1,0 +1,421 @@
+//! Builds bootloader and logger, signs the logger, writes the files that people flash and drop on the page, and holds
+//! the programs against their budgets. Must never sign with anything but the key it was given, and the tests' own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use protocol::device::{CLASS_ID, VENDOR_ID};
+use protocol::image::{HEADER_SIZE, Version};
+
+use crate::elf::Elf;
+use crate::hex;
+use crate::image::{self, Description};
+use crate::keys::SigningKey;
+use crate::project::{DEVICE_TARGET, Project, run, write};
+use crate::stack::{self, StackBound};
+use crate::tally::Tally;
+
+/// First address of flash, and of the bootloader (docs: "Memory").
+const BOOTLOADER: u32 = 0x0800_0000;
+/// Flash of the bootloader: the write-protected sectors 0 to 6.
+const BOOTLOADER_SIZE: u32 = 28 * 1024;
+/// First address of the application slot.
+const SLOT: u32 = BOOTLOADER + BOOTLOADER_SIZE;
+/// Flash of the application slot, header and TLVs included.
+const SLOT_SIZE: u32 = 36 * 1024;
+/// Flash that stays free in each, for the correction that is needed one day.
+const SPARE: u32 = 1024;
+/// RAM for variables and stack together; the chip has 8 KB.
+const RAM: u32 = 7 * 1024 + 512;
+
+/// One logger to build.
+struct Release {
+    version: Version,
+    /// Cargo features that make it this version.
+    features: &'static [&'static str],
+    /// Goes up only when older versions must never be installed again.
+    security_counter: u32,
+}
+
+/// Both loggers: what a device comes with, and what it is updated to.
+const RELEASES: [Release; 2] = [
+    Release {
+        version: Version {
+            major: 1,
+            minor: 0,
+            revision: 0,
+            build: 0,
+        },
+        features: &[],
+        security_counter: 1,
+    },
+    Release {
+        version: Version {
+            major: 1,
+            minor: 1,
+            revision: 0,
+            build: 0,
+        },
+        features: &["v1_1"],
+        security_counter: 1,
+    },
+];
+
+/// What a build came to.
+pub struct Report {
+    programs: Vec<ProgramReport>,
+}
+
+struct ProgramReport {
+    name: String,
+    flash: u32,
+    flash_limit: u32,
+    static_ram: u32,
+    stack: StackBound,
+}
+
+/// Builds everything and writes it to `target/firmware`. Without a key file the development key signs.
+///
+/// # Errors
+/// When something does not build, lies at the wrong address or cannot be written. A budget that is not kept is no error
+/// here: the report says it.
+pub fn build(project: &Project, key_file: Option<&Path>) -> Result<Report> {
+    let key = SigningKey::read(&key_file.map_or_else(
+        || project.keys().join("development-key.pem"),
+        Path::to_path_buf,
+    ))?;
+    let other_key = SigningKey::read(&project.keys().join("other-key-for-tests.pem"))?;
+    let folder = project.firmware_files();
+    for needed in [&folder, &project.firmware_build()] {
+        fs::create_dir_all(needed)
+            .with_context(|| format!("could not make {}", needed.display()))?;
+    }
+    let public_key = project.firmware_build().join("public-key");
+    write(&public_key, &key.public())?;
+    let mut programs = Vec::new();
+
+    let file = cargo_build(project, "bootloader", &[], &public_key)?;
+    let elf = Elf::parse(&file).context("the bootloader")?;
+    let bootloader = flash_at(&elf, BOOTLOADER).context("the bootloader")?;
+    write(&folder.join("bootloader.elf"), &file)?;
+    write_both(&folder, "bootloader", BOOTLOADER, &bootloader)?;
+    programs.push(ProgramReport::new(
+        "bootloader",
+        &elf,
+        bootloader.len(),
+        BOOTLOADER_SIZE,
+    )?);
+
+    for release in &RELEASES {
+        let name = format!("logger-{}", release.version);
+        let file = cargo_build(project, "logger", release.features, &public_key)?;
+        let elf = Elf::parse(&file).with_context(|| name.clone())?;
+        let program =
+            flash_at(&elf, SLOT + u32::from(HEADER_SIZE)).with_context(|| name.clone())?;
+        let description = Description {
+            version: release.version,
+            security_counter: release.security_counter,
+            vendor: VENDOR_ID,
+            class: CLASS_ID,
+        };
+        let signed = image::sign(&program, &description, &key)?;
+        write(&folder.join(format!("{name}.elf")), &file)?;
+        write_both(&folder, &name, SLOT, &signed)?;
+        programs.push(ProgramReport::new(&name, &elf, signed.len(), SLOT_SIZE)?);
+
+        if release.version == RELEASES[0].version {
+            write_factory(
+                &folder,
+                &format!("factory-{}", release.version),
+                &bootloader,
+                &signed,
+            )?;
+        } else {
+            let signed = image::sign(&program, &description, &other_key)?;
+            let text = hex::write(&[(SLOT, &signed)])?;
+            write(
+                &folder.join(format!("{name}-other-key.hex")),
+                text.as_bytes(),
+            )?;
+        }
+    }
+    Ok(Report { programs })
+}
+
+/// The file for a logger that comes from production, if it was built already.
+pub fn factory_file(project: &Project) -> PathBuf {
+    project
+        .firmware_files()
+        .join(format!("factory-{}.hex", RELEASES[0].version))
+}
+
+/// The file that updates such a logger.
+pub fn update_file(project: &Project) -> PathBuf {
+    project
+        .firmware_files()
+        .join(format!("logger-{}.hex", RELEASES[1].version))
+}
+
+/// The signed images, by their .bin files.
+pub fn signed_images(project: &Project) -> Vec<PathBuf> {
+    RELEASES
+        .iter()
+        .map(|release| {
+            project
+                .firmware_files()
+                .join(format!("logger-{}.bin", release.version))
+        })
+        .collect()
+}
+
+/// Builds one program and gives back its ELF file: the next build of the same program overwrites it.
+fn cargo_build(
+    project: &Project,
+    package: &str,
+    features: &[&str],
+    public_key: &Path,
+) -> Result<Vec<u8>> {
+    let mut cargo = project.firmware_cargo();
+    cargo.args([
+        "build",
+        "--release",
+        "--package",
+        package,
+        "--target",
+        DEVICE_TARGET,
+    ]);
+    if !features.is_empty() {
+        cargo.args(["--features", &features.join(",")]);
+    }
+    run(cargo.env("LOGDOCK_PUBLIC_KEY", public_key))?;
+    let file = project
+        .firmware_build()
+        .join(DEVICE_TARGET)
+        .join("release")
+        .join(package);
+    fs::read(&file).with_context(|| format!("cargo built no {}", file.display()))
+}
+
+fn flash_at(elf: &Elf, expected: u32) -> Result<Vec<u8>> {
+    let (start, flash) = elf.flash()?;
+    ensure!(
+        start == expected,
+        "it is linked to {start:#010x} instead of {expected:#010x}"
+    );
+    Ok(flash)
+}
+
+fn write_both(folder: &Path, name: &str, address: u32, bytes: &[u8]) -> Result<()> {
+    write(&folder.join(format!("{name}.bin")), bytes)?;
+    write(
+        &folder.join(format!("{name}.hex")),
+        hex::write(&[(address, bytes)])?.as_bytes(),
+    )
+}
+
+/// Bootloader and signed logger together: what production flashes by SWD. Without room for both there is no such file,
+/// not even one of an earlier build; the report says why.
+fn write_factory(folder: &Path, name: &str, bootloader: &[u8], signed: &[u8]) -> Result<()> {
+    let (bin, hex) = (
+        folder.join(format!("{name}.bin")),
+        folder.join(format!("{name}.hex")),
+    );
+    if bootloader.len() > BOOTLOADER_SIZE as usize || signed.len() > SLOT_SIZE as usize {
+        for stale in [bin, hex].iter().filter(|file| file.exists()) {
+            fs::remove_file(stale)
+                .with_context(|| format!("could not remove {}", stale.display()))?;
+        }
+        return Ok(());
+    }
+    let mut whole = bootloader.to_vec();
+    // Erased flash of this chip reads as zero.
+    whole.resize(BOOTLOADER_SIZE as usize, 0x00);
+    whole.extend_from_slice(signed);
+    write(&bin, &whole)?;
+    write(
+        &hex,
+        hex::write(&[(BOOTLOADER, bootloader), (SLOT, signed)])?.as_bytes(),
+    )
+}
+
+impl ProgramReport {
+    fn new(name: &str, elf: &Elf, flash: usize, size: u32) -> Result<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            flash: u32::try_from(flash)?,
+            flash_limit: size - SPARE,
+            static_ram: elf.static_ram(),
+            stack: stack::bound(elf).with_context(|| format!("the stack of {name}"))?,
+        })
+    }
+
+    fn ram(&self) -> u32 {
+        self.static_ram.saturating_add(self.stack.bytes)
+    }
+
+    /// What is demanded of a program, and whether it holds.
+    fn checks(&self) -> [(&'static str, bool); 3] {
+        [
+            ("flash within its limit", self.flash <= self.flash_limit),
+            ("RAM within its limit", self.ram() <= RAM),
+            (
+                "every way of the stack followed",
+                self.stack.unknown.is_empty(),
+            ),
+        ]
+    }
+}
+
+impl Report {
+    /// Prints the table, and with `verbose` the calls that take most stack.
+    pub fn print(&self, verbose: bool) {
+        println!();
+        println!(
+            "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}   (bytes)",
+            "program", "flash", "limit", "static", "stack", "RAM", "limit"
+        );
+        for program in &self.programs {
+            println!(
+                "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+                program.name,
+                program.flash,
+                program.flash_limit,
+                program.static_ram,
+                program.stack.bytes,
+                program.ram(),
+                RAM
+            );
+        }
+        println!(
+            "Stack is an upper bound, read from the instructions: deepest calls plus the deepest exception handler."
+        );
+        println!(
+            "Flash limits leave {SPARE} bytes of each region free; a logger counts with header and signature."
+        );
+        for program in &self.programs {
+            program.print_stack(verbose);
+        }
+        for (program, check) in self.failures() {
+            println!("over budget: {program}: not {check}");
+        }
+    }
+
+    /// Every budget as a counted check.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for (_, holds) in self.programs.iter().flat_map(ProgramReport::checks) {
+            tally.check(holds);
+        }
+        tally
+    }
+
+    fn failures(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.programs.iter().flat_map(|program| {
+            program
+                .checks()
+                .into_iter()
+                .filter(|(_, holds)| !holds)
+                .map(|(check, _)| (program.name.as_str(), check))
+        })
+    }
+}
+
+impl ProgramReport {
+    fn print_stack(&self, verbose: bool) {
+        for what in &self.stack.unknown {
+            println!("{}: the stack bound does not hold: {what}", self.name);
+        }
+        if !verbose {
+            return;
+        }
+        for group in &self.stack.recursion {
+            println!(
+                "{}: may reach themselves, each counted once: {}",
+                self.name,
+                group.join(", ")
+            );
+        }
+        for (title, chain) in [
+            ("deepest calls", &self.stack.thread),
+            ("deepest exception handler", &self.stack.handler),
+        ] {
+            println!("{}: {title}:", self.name);
+            for call in chain {
+                println!("{:>6}  {}", call.bytes, call.name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(flash: u32, static_ram: u32, stack: u32) -> ProgramReport {
+        let stack = StackBound {
+            bytes: stack,
+            thread: Vec::new(),
+            handler: Vec::new(),
+            recursion: Vec::new(),
+            unknown: Vec::new(),
+        };
+        ProgramReport {
+            name: "logger".into(),
+            flash,
+            flash_limit: SLOT_SIZE - SPARE,
+            static_ram,
+            stack,
+        }
+    }
+
+    #[test]
+    fn a_program_at_its_limits_is_within_them() {
+        let report = Report {
+            programs: vec![program(SLOT_SIZE - SPARE, 5000, RAM - 5000)],
+        };
+        assert_eq!(
+            report.tally(),
+            Tally {
+                passed: 3,
+                failed: 0,
+                skipped: vec![]
+            }
+        );
+    }
+
+    #[test]
+    fn one_byte_too_many_fails() {
+        let flash = Report {
+            programs: vec![program(SLOT_SIZE - SPARE + 1, 0, 0)],
+        };
+        assert_eq!(
+            flash.failures().collect::<Vec<_>>(),
+            [("logger", "flash within its limit")]
+        );
+        let ram = Report {
+            programs: vec![program(0, 5001, RAM - 5000)],
+        };
+        assert_eq!(
+            ram.failures().collect::<Vec<_>>(),
+            [("logger", "RAM within its limit")]
+        );
+    }
+
+    #[test]
+    fn a_stack_that_cannot_be_followed_fails_however_small_it_looks() {
+        let mut doubtful = program(0, 0, 0);
+        doubtful
+            .stack
+            .unknown
+            .push("main moves its stack pointer by an unknown amount".into());
+        assert_eq!(
+            Report {
+                programs: vec![doubtful]
+            }
+            .tally()
+            .failed,
+            1
+        );
+    }
+}

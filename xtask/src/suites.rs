@@ -1,0 +1,256 @@
+//! The test suites, each with what it needs, and their counts.
+//! Must never hide a suite that could not run: it counts as failed.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::project::{DEVICE_TARGET, PAGE_TARGET, Project, output};
+use crate::setup::{Need, ensure_all, judge};
+use crate::tally::{Tally, check, count, read_rust};
+use crate::{browser, firmware};
+
+/// A suite of tests; all of them run in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// The sources are formatted
+    Format,
+    /// Clippy finds nothing
+    Lint,
+    /// Tests of single crates on this computer
+    Unit,
+    /// The emulated chip
+    Emulator,
+    /// Firmware within its budgets, images that imgtool accepts, whole updates on the emulated chip
+    Firmware,
+    /// The page in a real browser with the virtual logger
+    Browser,
+}
+
+/// Crates of the main workspace that the unit tests cover.
+const HOST_CRATES: [&str; 4] = ["logdock-protocol", "logdock-host", "emulator-port", "xtask"];
+/// Crates of the firmware that run on this computer, too.
+const PORTABLE_FIRMWARE: [&str; 2] = ["signature", "update"];
+/// Crates of the firmware that run on the logger alone.
+const DEVICE_FIRMWARE: [&str; 3] = ["board", "bootloader", "logger"];
+
+impl Suite {
+    fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Format => &[Need::Formatter],
+            Self::Lint => &[Need::Linter, Need::DeviceTarget, Need::PageTarget],
+            Self::Unit | Self::Emulator => &[],
+            Self::Firmware => &[Need::DeviceTarget, Need::PythonJudges, Need::HexWriters],
+            Self::Browser => &[
+                Need::DeviceTarget,
+                Need::PageTarget,
+                Need::Trunk,
+                Need::WasmBindgen,
+                Need::Node,
+                Need::NpmPackages,
+                Need::WasmOpt,
+                Need::Browser,
+                Need::Network,
+            ],
+        }
+    }
+
+    fn run(self, project: &Project) -> Result<Tally> {
+        match self {
+            Self::Format => format(project),
+            Self::Lint => lint(project),
+            Self::Unit => unit(project),
+            Self::Emulator => count(
+                project
+                    .command("cargo")
+                    .args(["test", "--no-fail-fast", "--package", "emulator"]),
+                read_rust,
+            ),
+            Self::Firmware => test_firmware(project),
+            Self::Browser => {
+                firmware::build(project, None)?;
+                browser::test(project)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.to_possible_value();
+        f.pad(name.as_ref().map_or("", |name| name.get_name()))
+    }
+}
+
+/// Runs these suites, or all when none is named, and prints their counts. Gives back whether nothing failed.
+pub fn test(project: &Project, named: &[Suite]) -> bool {
+    let suites: Vec<Suite> = if named.is_empty() {
+        Suite::value_variants().to_vec()
+    } else {
+        Suite::value_variants()
+            .iter()
+            .copied()
+            .filter(|suite| named.contains(suite))
+            .collect()
+    };
+    let mut done: Vec<(Suite, Tally, Duration)> = Vec::new();
+    for suite in suites {
+        println!("\n{suite}");
+        let start = Instant::now();
+        let result = ensure_all(project, suite.needs()).and_then(|()| suite.run(project));
+        let tally = result.unwrap_or_else(|error| {
+            println!("{suite} could not run: {error:#}");
+            Tally::failure()
+        });
+        for skipped in &tally.skipped {
+            println!("not run: {skipped}");
+        }
+        println!("{suite}: {tally}");
+        done.push((suite, tally, start.elapsed()));
+    }
+
+    let mut all = Tally::default();
+    println!();
+    for (suite, tally, time) in done {
+        println!("{suite:<10} {:>7.1} s   {tally}", time.as_secs_f64());
+        all += tally;
+    }
+    println!("{all}");
+    all.failed == 0
+}
+
+fn format(project: &Project) -> Result<Tally> {
+    let mut tally = check(project.command("cargo").args(["fmt", "--all", "--check"]))?;
+    tally += check(project.firmware_cargo().args(["fmt", "--all", "--check"]))?;
+    Ok(tally)
+}
+
+fn lint(project: &Project) -> Result<Tally> {
+    let deny = ["--", "-D", "warnings"];
+    let mut tally = check(
+        project
+            .command("cargo")
+            .args(["clippy", "--all-targets"])
+            .args(deny),
+    )?;
+    tally += check(
+        project
+            .command("cargo")
+            .args(["clippy", "--package", "logdock", "--target", PAGE_TARGET])
+            .args(deny),
+    )?;
+    tally += check(
+        project
+            .firmware_cargo()
+            .arg("clippy")
+            .args(packages(&DEVICE_FIRMWARE))
+            .args(["--target", DEVICE_TARGET])
+            .args(deny),
+    )?;
+    for package in PORTABLE_FIRMWARE {
+        tally += check(
+            portable(project, "clippy", package)?
+                .arg("--all-targets")
+                .args(deny),
+        )?;
+    }
+    Ok(tally)
+}
+
+fn unit(project: &Project) -> Result<Tally> {
+    let mut tally = Tally::default();
+    // One after the other: a crate that does not compile must not keep the rest from being tested.
+    for package in HOST_CRATES {
+        tally += count(
+            project
+                .command("cargo")
+                .args(["test", "--no-fail-fast", "--package", package]),
+            read_rust,
+        )?;
+    }
+    for package in PORTABLE_FIRMWARE {
+        tally += count(
+            portable(project, "test", package)?.arg("--no-fail-fast"),
+            read_rust,
+        )?;
+    }
+    Ok(tally)
+}
+
+/// Cargo for a crate of the firmware on this computer.
+fn portable(project: &Project, subcommand: &str, package: &str) -> Result<Command> {
+    let mut cargo = project.firmware_cargo();
+    // Named by its folder: a crate from the registry may have the same name.
+    cargo.args([
+        subcommand,
+        "--manifest-path",
+        &format!("{package}/Cargo.toml"),
+    ]);
+    cargo.args(["--target", &host_target(project)?]);
+    Ok(cargo)
+}
+
+fn test_firmware(project: &Project) -> Result<Tally> {
+    let report = firmware::build(project, None)?;
+    report.print(false);
+    let mut tally = report.tally();
+
+    let imgtool = judge(project, "imgtool");
+    let verify = |key: &str, image: &Path| {
+        let mut command = project.command(&imgtool.to_string_lossy());
+        command
+            .args(["verify", "--key"])
+            .arg(project.keys().join(key))
+            .arg(image);
+        command
+    };
+    for image in firmware::signed_images(project) {
+        tally += check(&mut verify("development-key.pem", &image))?;
+        tally.check(output(&mut verify("other-key-for-tests.pem", &image)).is_none());
+    }
+
+    let mut whole = project.command("cargo");
+    whole
+        .args(["test", "--no-fail-fast", "--package", "logdock-tests"])
+        .env("LOGDOCK_FIRMWARE", project.firmware_files())
+        .env("LOGDOCK_KEYS", project.keys())
+        .env("LOGDOCK_IMGTOOL", &imgtool)
+        .env("LOGDOCK_PYTHON", judge(project, "python"));
+    tally += count(&mut whole, read_rust)?;
+    Ok(tally)
+}
+
+fn packages<'a>(names: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    names.iter().flat_map(|&name| ["--package", name])
+}
+
+/// This computer's own target: the firmware's workspace may have the logger's as its default.
+fn host_target(project: &Project) -> Result<String> {
+    let version =
+        output(project.command("rustc").arg("-vV")).context("rustc does not say its version")?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host
+        .context("rustc does not say which computer it is for")?
+        .to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_are_named_as_they_are_typed() {
+        let names: Vec<String> = Suite::value_variants()
+            .iter()
+            .map(Suite::to_string)
+            .collect();
+        assert_eq!(
+            names,
+            ["format", "lint", "unit", "emulator", "firmware", "browser"]
+        );
+    }
+}
