@@ -1,0 +1,1275 @@
+//! The computer at the other end of the USB cable: enumerates what is plugged in, and if it is a CDC device
+//! (class 0x0A) carries its byte stream.
+//!
+//! It follows Linux's order of requests. It must never look into the device: all it knows came over the bus.
+//! What the device does against the USB 2.0 specification ends up in [`UsbHost::violations`].
+
+use std::collections::VecDeque;
+
+use crate::chip::usb::{Packet, Response, Usb};
+use crate::time::Time;
+
+/// Attach debounce, USB 2.0 7.1.7.3.
+const DEBOUNCE: Time = Time::from_millis(100);
+/// Reset signalling from a root port (T_DRSTR), USB 2.0 7.1.7.5.
+const RESET: Time = Time::from_millis(50);
+/// Reset recovery (T_RSTRCY), USB 2.0 7.1.7.5.
+const RECOVERY: Time = Time::from_millis(10);
+/// After SET_ADDRESS, USB 2.0 9.2.6.3.
+const ADDRESS_RECOVERY: Time = Time::from_millis(2);
+/// How long a control transfer may take in all, USB 2.0 9.2.6.1.
+const CONTROL_TIMEOUT: Time = Time::from_millis(5000);
+/// Between two attempts at a device that does not enumerate.
+const RETRY: Time = Time::from_millis(500);
+const FRAME: Time = Time::from_millis(1);
+/// From the start of frame to the first transaction.
+const AFTER_SOF: Time = Time::from_micros(8);
+/// A 64-byte bulk transaction: 64 bytes and 13 of overhead at 12 Mbit/s, USB 2.0 table 5-9.
+const SLOT: Time = Time::from_micros(52);
+/// Bulk packets of 64 bytes that fit in a frame, USB 2.0 table 5-9.
+pub const PACKETS_PER_FRAME: u64 = 19;
+/// Transactions without an answer before a transfer fails, USB 2.0 4.5.2.
+const ERRORS: u8 = 3;
+/// The address every device is given.
+const ADDRESS: u8 = 5;
+
+/// Who the device says it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsbIdentity {
+    /// idVendor.
+    pub vendor_id: u16,
+    /// idProduct.
+    pub product_id: u16,
+    /// iManufacturer's string, if there is one.
+    pub manufacturer: Option<String>,
+    /// iProduct's string, if there is one.
+    pub product: Option<String>,
+    /// iSerialNumber's string, if there is one.
+    pub serial_number: Option<String>,
+}
+
+/// What came back on GET_DESCRIPTOR, byte for byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Descriptors {
+    /// Device descriptor.
+    pub device: Vec<u8>,
+    /// First configuration with its interfaces and endpoints.
+    pub configuration: Vec<u8>,
+    /// Binary object store, when bcdUSB is at least 2.01.
+    pub bos: Vec<u8>,
+}
+
+/// How a control transfer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlResult {
+    /// Completed, with the data of an IN transfer.
+    Done(Vec<u8>),
+    /// The device does not know it.
+    Stalled,
+    /// No answer, or not in time.
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    DeviceHead,
+    SetAddress,
+    Device,
+    ConfigurationHead,
+    Configuration,
+    Bos,
+    Languages,
+    Product,
+    Manufacturer,
+    SerialNumber,
+    Configure,
+    LineCoding,
+    LineState,
+    ClearHalt { input: bool },
+    User,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Setup,
+    Data,
+    Status,
+}
+
+#[derive(Clone, Debug)]
+struct Transfer {
+    purpose: Purpose,
+    setup: [u8; 8],
+    data: Vec<u8>,
+    /// Bytes of `data` sent so far, when the host sends.
+    sent: usize,
+    stage: Stage,
+    toggle: bool,
+    errors: u8,
+    deadline: Option<Time>,
+}
+
+impl Transfer {
+    fn new(purpose: Purpose, setup: [u8; 8], data: Vec<u8>) -> Transfer {
+        Transfer {
+            purpose,
+            setup,
+            data,
+            sent: 0,
+            stage: Stage::Setup,
+            toggle: true,
+            errors: 0,
+            deadline: None,
+        }
+    }
+
+    fn get_descriptor(
+        purpose: Purpose,
+        kind: u8,
+        index: u8,
+        language: u16,
+        length: u16,
+    ) -> Transfer {
+        let [language_low, language_high] = language.to_le_bytes();
+        let [length_low, length_high] = length.to_le_bytes();
+        let setup = [
+            0x80,
+            6,
+            index,
+            kind,
+            language_low,
+            language_high,
+            length_low,
+            length_high,
+        ];
+        Transfer::new(purpose, setup, Vec::new())
+    }
+
+    fn is_input(&self) -> bool {
+        self.setup[0] & 0x80 != 0
+    }
+
+    fn length(&self) -> usize {
+        u16::from_le_bytes([self.setup[6], self.setup[7]]).into()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No cable, or no pull-up at its other end.
+    Detached,
+    Debounce(Time),
+    Reset(Time),
+    Recovery(Time),
+    Running,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Pipe {
+    endpoint: u8,
+    size: usize,
+    toggle: bool,
+    errors: u8,
+    halted: bool,
+}
+
+/// The host, one port, one device.
+#[derive(Clone)]
+pub struct UsbHost {
+    cable: bool,
+    state: State,
+    first_reset: bool,
+    frame: Time,
+    frame_number: u16,
+    /// The next transaction; `None` while the device has nothing and wants nothing.
+    slot: Option<Time>,
+    /// End of the last transaction.
+    bus_free: Time,
+    hold: Time,
+    address: u8,
+    control_size: usize,
+    queue: VecDeque<Transfer>,
+    current: Option<Transfer>,
+    language: u16,
+    control_interface: u8,
+    bulk_in: Option<Pipe>,
+    bulk_out: Option<Pipe>,
+    input_turn: bool,
+    configured: bool,
+    configurations: u64,
+    terminal_ready: bool,
+    incoming_limit: usize,
+    packets_per_frame: u64,
+    identity: UsbIdentity,
+    descriptors: Descriptors,
+    results: Vec<ControlResult>,
+    outgoing: VecDeque<u8>,
+    incoming: Vec<u8>,
+    naks: u64,
+    packets: u64,
+    violations: Vec<String>,
+}
+
+impl Default for UsbHost {
+    fn default() -> Self {
+        UsbHost::new()
+    }
+}
+
+impl UsbHost {
+    /// A host without a cable plugged in; the terminal program is ready (DTR) as soon as there is a port.
+    pub fn new() -> UsbHost {
+        UsbHost {
+            cable: false,
+            state: State::Detached,
+            first_reset: true,
+            frame: Time::ZERO,
+            frame_number: 0,
+            slot: None,
+            bus_free: Time::ZERO,
+            hold: Time::ZERO,
+            address: 0,
+            control_size: 64,
+            queue: VecDeque::new(),
+            current: None,
+            language: 0,
+            control_interface: 0,
+            bulk_in: None,
+            bulk_out: None,
+            input_turn: false,
+            configured: false,
+            configurations: 0,
+            terminal_ready: true,
+            incoming_limit: usize::MAX,
+            packets_per_frame: PACKETS_PER_FRAME,
+            identity: UsbIdentity::default(),
+            descriptors: Descriptors::default(),
+            results: Vec::new(),
+            outgoing: VecDeque::new(),
+            incoming: Vec::new(),
+            naks: 0,
+            packets: 0,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Plugs the cable in.
+    pub fn attach(&mut self) {
+        self.cable = true;
+    }
+
+    /// Pulls the cable. What was not sent yet is lost, as it is with a port that vanishes.
+    pub fn detach(&mut self) {
+        self.cable = false;
+        self.disconnect();
+    }
+
+    /// Whether the cable is plugged in.
+    pub fn is_attached(&self) -> bool {
+        self.cable
+    }
+
+    /// Whether a device is enumerated, configured and its class set up.
+    pub fn is_configured(&self) -> bool {
+        self.configured
+    }
+
+    /// Who the configured device is.
+    pub fn identity(&self) -> Option<&UsbIdentity> {
+        self.configured.then_some(&self.identity)
+    }
+
+    /// How many enumerations were completed.
+    pub fn configurations(&self) -> u64 {
+        self.configurations
+    }
+
+    /// The descriptors of the last device.
+    pub fn descriptors(&self) -> &Descriptors {
+        &self.descriptors
+    }
+
+    /// Queues bytes towards the device. They are lost when it goes away first.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.outgoing.extend(bytes);
+    }
+
+    /// Bytes queued that the device has not taken yet.
+    pub fn pending_out(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Takes what came from the device.
+    pub fn read(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.incoming)
+    }
+
+    /// Opens or closes the port: DTR, and whether the host asks for data at all. As on Linux, data stays in the device
+    /// while the port is closed.
+    pub fn set_terminal_ready(&mut self, ready: bool) {
+        self.terminal_ready = ready;
+        if self.configured {
+            self.queue.push_back(self.line_state());
+        }
+    }
+
+    /// How many bytes may wait to be read before the host stops asking the device for more, as a driver does whose
+    /// buffers are full; no limit at first.
+    pub fn set_incoming_limit(&mut self, bytes: usize) {
+        self.incoming_limit = bytes;
+    }
+
+    /// How many 64-byte packets go into a frame, 1 to 19: a busy bus has room for less.
+    pub fn set_packets_per_frame(&mut self, packets: u64) {
+        self.packets_per_frame = packets.clamp(1, PACKETS_PER_FRAME);
+    }
+
+    /// Queues a control transfer. `data` is sent when bit 7 of `setup[0]` is 0, and is then as long as wLength says.
+    pub fn control(&mut self, setup: [u8; 8], data: Vec<u8>) {
+        self.queue
+            .push_back(Transfer::new(Purpose::User, setup, data));
+    }
+
+    /// Takes the results of the transfers queued with [`UsbHost::control`], in order.
+    pub fn control_results(&mut self) -> Vec<ControlResult> {
+        std::mem::take(&mut self.results)
+    }
+
+    /// Transactions that the device answered with NAK. One that waits is asked again each frame or when it has
+    /// something, not continuously.
+    pub fn naks(&self) -> u64 {
+        self.naks
+    }
+
+    /// Bulk packets transferred, both directions.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// What the device did that USB 2.0 forbids, in words.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    fn violation(&mut self, text: String) {
+        // A device that goes on doing it would fill the memory.
+        if self.violations.len() < 100 {
+            self.violations.push(text);
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.state = State::Detached;
+        self.slot = None;
+        self.forget_device();
+        self.outgoing.clear();
+    }
+
+    fn forget_device(&mut self) {
+        self.address = 0;
+        self.queue.clear();
+        self.current = None;
+        self.bulk_in = None;
+        self.bulk_out = None;
+        self.configured = false;
+    }
+
+    /// The device's pull-up as it is now.
+    pub(crate) fn observe(&mut self, pull_up: bool, now: Time) {
+        let connected = self.cable && pull_up;
+        match (connected, self.state) {
+            (true, State::Detached) => {
+                self.first_reset = true;
+                self.state = State::Debounce(now + DEBOUNCE);
+            }
+            (false, State::Detached) => {}
+            (false, _) => self.disconnect(),
+            (true, _) => {}
+        }
+    }
+
+    /// The device changed an endpoint: a transaction may go through now.
+    pub(crate) fn kick(&mut self, now: Time) {
+        if self.state != State::Running || self.slot.is_some() {
+            return;
+        }
+        let first = self.frame + AFTER_SOF;
+        let index = now
+            .max(self.bus_free)
+            .since(first)
+            .picos()
+            .div_ceil(SLOT.picos());
+        self.slot = (index < self.packets_per_frame).then(|| first + SLOT * index);
+    }
+
+    pub(crate) fn next_event(&self) -> Option<Time> {
+        match self.state {
+            State::Detached => None,
+            State::Debounce(until) | State::Reset(until) => Some(until),
+            State::Recovery(until) => Some(until.min(self.frame + FRAME)),
+            State::Running => {
+                let frame = self.frame + FRAME;
+                Some(self.slot.map_or(frame, |slot| slot.min(frame)))
+            }
+        }
+    }
+
+    /// Does everything that is due at `now`.
+    pub(crate) fn tick(&mut self, device: &mut Usb, now: Time) -> bool {
+        let mut frames = false;
+        while let Some(due) = self.next_event().filter(|&due| due <= now) {
+            match self.state {
+                State::Detached => {}
+                State::Debounce(_) => self.start_reset(device, due),
+                State::Reset(_) => {
+                    device.bus_reset(false, due);
+                    self.frame = due;
+                    self.state = State::Recovery(due + RECOVERY);
+                }
+                State::Recovery(until) if due >= until => {
+                    self.state = State::Running;
+                    self.begin_enumeration();
+                    self.slot = Some(due.max(self.frame + AFTER_SOF));
+                }
+                State::Recovery(_) => {
+                    self.start_frame(device, due);
+                    frames = true;
+                }
+                State::Running => {
+                    if self.slot.is_some_and(|slot| slot <= due) {
+                        self.run_slot(device, due);
+                    } else {
+                        self.start_frame(device, due);
+                        self.slot = Some(due + AFTER_SOF);
+                        frames = true;
+                    }
+                }
+            }
+        }
+        frames
+    }
+
+    fn start_frame(&mut self, device: &mut Usb, at: Time) {
+        self.frame = at;
+        self.frame_number = self.frame_number.wrapping_add(1) & 0x7FF;
+        device.start_of_frame(self.frame_number, at);
+    }
+
+    fn start_reset(&mut self, device: &mut Usb, at: Time) {
+        self.forget_device();
+        device.bus_reset(true, at);
+        self.state = State::Reset(at + RESET);
+    }
+
+    fn begin_enumeration(&mut self) {
+        if self.first_reset {
+            self.control_size = 64;
+        }
+        self.queue.push_back(if self.first_reset {
+            Transfer::get_descriptor(Purpose::DeviceHead, 1, 0, 0, 64)
+        } else {
+            Transfer::new(
+                Purpose::SetAddress,
+                [0, 5, ADDRESS, 0, 0, 0, 0, 0],
+                Vec::new(),
+            )
+        });
+    }
+
+    fn line_state(&self) -> Transfer {
+        // DTR and RTS together, as a terminal program sets them.
+        let state = if self.terminal_ready { 3 } else { 0 };
+        let setup = [0x21, 0x22, state, 0, self.control_interface, 0, 0, 0];
+        Transfer::new(Purpose::LineState, setup, Vec::new())
+    }
+
+    fn run_slot(&mut self, device: &mut Usb, now: Time) {
+        let moved = now >= self.hold && self.transact(device, now);
+        if self.state != State::Running {
+            return;
+        }
+        let next = now + SLOT;
+        self.bus_free = next;
+        let last = self.frame + AFTER_SOF + SLOT * (self.packets_per_frame - 1);
+        self.slot = (moved && next <= last).then_some(next);
+    }
+
+    /// One transaction. False when the device is not ready for anything.
+    fn transact(&mut self, device: &mut Usb, now: Time) -> bool {
+        if self.current.is_none() {
+            self.current = self.queue.pop_front();
+        }
+        if let Some(transfer) = self.current.take() {
+            return self.control_transaction(device, transfer, now);
+        }
+        self.input_turn = !self.input_turn;
+        let first = self.input_turn;
+        let moved = self.bulk(device, first, now);
+        if self.state != State::Running || moved {
+            return moved;
+        }
+        // A NAK costs little time on the bus: the other direction still fits into the slot.
+        self.bulk(device, !first, now)
+    }
+
+    fn bulk(&mut self, device: &mut Usb, input: bool, now: Time) -> bool {
+        if input {
+            self.bulk_input(device, now)
+        } else {
+            self.bulk_output(device, now)
+        }
+    }
+
+    fn bulk_input(&mut self, device: &mut Usb, now: Time) -> bool {
+        let asks =
+            self.configured && self.terminal_ready && self.incoming.len() < self.incoming_limit;
+        let Some(mut pipe) = self.bulk_in.filter(|pipe| asks && !pipe.halted) else {
+            return false;
+        };
+        let response = device.input(self.address, pipe.endpoint);
+        let moved = match response {
+            Response::Data(packet, toggle) => {
+                pipe.errors = 0;
+                self.packets += 1;
+                if packet.data().len() > pipe.size {
+                    self.violation(format!("bulk IN packet of {} bytes", packet.data().len()));
+                }
+                if toggle == pipe.toggle {
+                    pipe.toggle = !toggle;
+                    self.incoming.extend(packet.data());
+                } else {
+                    self.violation("bulk IN data toggle repeated".into());
+                }
+                true
+            }
+            other => self.no_progress(other, &mut pipe, true, device, now),
+        };
+        if self.state == State::Running {
+            self.bulk_in = Some(pipe);
+        }
+        moved
+    }
+
+    fn bulk_output(&mut self, device: &mut Usb, now: Time) -> bool {
+        let Some(mut pipe) = self.bulk_out.filter(|pipe| self.configured && !pipe.halted) else {
+            return false;
+        };
+        if self.outgoing.is_empty() {
+            return false;
+        }
+        let length = self.outgoing.len().min(pipe.size);
+        let mut bytes = [0; 64];
+        for (byte, &queued) in bytes.iter_mut().zip(self.outgoing.iter().take(length)) {
+            *byte = queued;
+        }
+        let moved = match device.out(self.address, pipe.endpoint, &bytes[..length], pipe.toggle) {
+            Response::Ack => {
+                pipe.errors = 0;
+                pipe.toggle = !pipe.toggle;
+                self.packets += 1;
+                self.outgoing.drain(..length);
+                true
+            }
+            other => self.no_progress(other, &mut pipe, false, device, now),
+        };
+        if self.state == State::Running {
+            self.bulk_out = Some(pipe);
+        }
+        moved
+    }
+
+    /// NAK, STALL or silence on a bulk pipe. True when there is reason to try again in the next slot.
+    fn no_progress(
+        &mut self,
+        response: Response,
+        pipe: &mut Pipe,
+        input: bool,
+        device: &mut Usb,
+        now: Time,
+    ) -> bool {
+        match response {
+            Response::Nak => {
+                pipe.errors = 0;
+                self.naks += 1;
+                false
+            }
+            Response::Stall => {
+                pipe.halted = true;
+                let endpoint = pipe.endpoint | if input { 0x80 } else { 0 };
+                let setup = [0x02, 1, 0, 0, endpoint, 0, 0, 0];
+                self.queue.push_back(Transfer::new(
+                    Purpose::ClearHalt { input },
+                    setup,
+                    Vec::new(),
+                ));
+                true
+            }
+            _ => {
+                pipe.errors += 1;
+                if pipe.errors >= ERRORS {
+                    self.violation("a bulk endpoint stopped answering".into());
+                    self.restart(device, now);
+                }
+                true
+            }
+        }
+    }
+
+    /// The device does not behave: reset the port and enumerate again.
+    fn restart(&mut self, device: &mut Usb, now: Time) {
+        self.first_reset = true;
+        self.outgoing.clear();
+        self.start_reset(device, now);
+    }
+
+    fn control_transaction(&mut self, device: &mut Usb, mut transfer: Transfer, now: Time) -> bool {
+        let deadline = *transfer.deadline.get_or_insert(now + CONTROL_TIMEOUT);
+        let input = transfer.is_input();
+        let response = match transfer.stage {
+            Stage::Setup => device.setup(self.address, transfer.setup),
+            Stage::Data if input => device.input(self.address, 0),
+            Stage::Data => {
+                let rest = &transfer.data[transfer.sent..];
+                let packet = Packet::new(&rest[..rest.len().min(self.control_size)]);
+                device.out(self.address, 0, packet.data(), transfer.toggle)
+            }
+            Stage::Status if input && transfer.length() > 0 => {
+                device.out(self.address, 0, &[], true)
+            }
+            Stage::Status => device.input(self.address, 0),
+        };
+        match response {
+            Response::Ack | Response::Data(..) => {
+                transfer.errors = 0;
+                if self.control_progress(&mut transfer, response) {
+                    self.finish(transfer, now);
+                } else {
+                    self.current = Some(transfer);
+                }
+                true
+            }
+            Response::Nak if now < deadline => {
+                self.naks += 1;
+                self.current = Some(transfer);
+                false
+            }
+            Response::Stall => {
+                self.fail(device, transfer, ControlResult::Stalled, now);
+                true
+            }
+            Response::None if transfer.errors + 1 < ERRORS => {
+                transfer.errors += 1;
+                self.current = Some(transfer);
+                true
+            }
+            Response::None | Response::Nak => {
+                self.fail(device, transfer, ControlResult::Failed, now);
+                true
+            }
+        }
+    }
+
+    /// Moves a control transfer on after a transaction that went through. True when it is complete.
+    fn control_progress(&mut self, transfer: &mut Transfer, response: Response) -> bool {
+        match (transfer.stage, response) {
+            (Stage::Setup, _) => {
+                transfer.stage = if transfer.length() == 0 {
+                    Stage::Status
+                } else {
+                    Stage::Data
+                };
+            }
+            (Stage::Data, Response::Data(packet, toggle)) => {
+                if toggle != transfer.toggle {
+                    self.violation("control IN data toggle repeated".into());
+                    return false;
+                }
+                transfer.toggle = !toggle;
+                let length = packet.data().len();
+                if transfer.purpose == Purpose::DeviceHead
+                    && transfer.data.is_empty()
+                    && let Some(&size) = packet.data().get(7)
+                {
+                    self.control_size = usize::from(size).clamp(8, 64);
+                }
+                if length > self.control_size {
+                    self.violation(format!("control IN packet of {length} bytes"));
+                }
+                transfer.data.extend(packet.data());
+                if transfer.data.len() > transfer.length() {
+                    self.violation(format!(
+                        "{} bytes where {} were asked for",
+                        transfer.data.len(),
+                        transfer.length()
+                    ));
+                }
+                if length < self.control_size || transfer.data.len() >= transfer.length() {
+                    transfer.stage = Stage::Status;
+                }
+            }
+            (Stage::Data, _) => {
+                transfer.sent += (transfer.data.len() - transfer.sent).min(self.control_size);
+                transfer.toggle = !transfer.toggle;
+                if transfer.sent >= transfer.data.len() {
+                    transfer.stage = Stage::Status;
+                }
+            }
+            (Stage::Status, Response::Data(packet, toggle)) => {
+                if !packet.data().is_empty() || !toggle {
+                    self.violation("status stage is not an empty DATA1".into());
+                }
+                return true;
+            }
+            (Stage::Status, _) => return true,
+        }
+        false
+    }
+
+    fn fail(&mut self, device: &mut Usb, transfer: Transfer, result: ControlResult, now: Time) {
+        match transfer.purpose {
+            Purpose::User => self.results.push(result),
+            // What a device may well not have.
+            Purpose::Bos
+            | Purpose::Languages
+            | Purpose::Product
+            | Purpose::Manufacturer
+            | Purpose::SerialNumber
+            | Purpose::LineCoding
+            | Purpose::LineState
+                if result == ControlResult::Stalled =>
+            {
+                let empty = Transfer {
+                    data: Vec::new(),
+                    ..transfer
+                };
+                self.finish(empty, now);
+            }
+            purpose => {
+                self.violation(format!("{purpose:?} {result:?}"));
+                self.restart(device, now);
+                // Not at once: a device that never answers must not be reset without end.
+                self.state = State::Reset(now + RETRY);
+            }
+        }
+    }
+
+    /// A control transfer is complete: the next step of enumeration, if it was part of it.
+    fn finish(&mut self, transfer: Transfer, now: Time) {
+        let data = transfer.data;
+        match transfer.purpose {
+            Purpose::DeviceHead => {
+                // Linux resets once more after it knows the size of endpoint 0.
+                self.first_reset = false;
+                self.state = State::Debounce(now);
+                self.slot = None;
+            }
+            Purpose::SetAddress => {
+                self.address = ADDRESS;
+                self.hold = now + ADDRESS_RECOVERY;
+                self.ask(Purpose::Device, 1, 0, 0, 18);
+            }
+            Purpose::Device => {
+                if data.len() != 18 {
+                    self.violation(format!("device descriptor of {} bytes", data.len()));
+                }
+                self.identity = UsbIdentity {
+                    vendor_id: half(&data, 8),
+                    product_id: half(&data, 10),
+                    ..UsbIdentity::default()
+                };
+                self.descriptors = Descriptors {
+                    device: data,
+                    ..Descriptors::default()
+                };
+                self.ask(Purpose::ConfigurationHead, 2, 0, 0, 9);
+            }
+            Purpose::ConfigurationHead => self.ask(Purpose::Configuration, 2, 0, 0, half(&data, 2)),
+            Purpose::Configuration => {
+                if data.len() != usize::from(half(&data, 2)) {
+                    self.violation(format!(
+                        "configuration of {} bytes says otherwise",
+                        data.len()
+                    ));
+                }
+                self.find_pipes(&data);
+                self.descriptors.configuration = data;
+                if half(&self.descriptors.device, 2) >= 0x0201 {
+                    self.ask(Purpose::Bos, 15, 0, 0, 255);
+                } else {
+                    self.ask(Purpose::Languages, 3, 0, 0, 255);
+                }
+            }
+            Purpose::Bos => {
+                self.descriptors.bos = data;
+                self.ask(Purpose::Languages, 3, 0, 0, 255);
+            }
+            Purpose::Languages => {
+                self.language = half(&data, 2);
+                self.ask_string(Purpose::Product, 15);
+            }
+            Purpose::Product => {
+                self.identity.product = string(&data);
+                self.ask_string(Purpose::Manufacturer, 14);
+            }
+            Purpose::Manufacturer => {
+                self.identity.manufacturer = string(&data);
+                self.ask_string(Purpose::SerialNumber, 16);
+            }
+            Purpose::SerialNumber => {
+                self.identity.serial_number = string(&data);
+                let value = self.descriptors.configuration.get(5).copied().unwrap_or(1);
+                let setup = [0, 9, value, 0, 0, 0, 0, 0];
+                self.queue
+                    .push_back(Transfer::new(Purpose::Configure, setup, Vec::new()));
+            }
+            Purpose::Configure if self.bulk_in.is_none() => self.configuration_complete(),
+            Purpose::Configure => {
+                // 9,600 baud, 8N1: what a port is opened with.
+                let coding = vec![0x80, 0x25, 0, 0, 0, 0, 8];
+                let setup = [0x21, 0x20, 0, 0, self.control_interface, 0, 7, 0];
+                self.queue
+                    .push_back(Transfer::new(Purpose::LineCoding, setup, coding));
+            }
+            Purpose::LineCoding => self.queue.push_back(self.line_state()),
+            Purpose::LineState if !self.configured => self.configuration_complete(),
+            Purpose::LineState => {}
+            Purpose::ClearHalt { input } => {
+                let pipe = if input {
+                    &mut self.bulk_in
+                } else {
+                    &mut self.bulk_out
+                };
+                if let Some(pipe) = pipe {
+                    pipe.halted = false;
+                    pipe.toggle = false;
+                }
+            }
+            Purpose::User => self.results.push(ControlResult::Done(data)),
+        }
+    }
+
+    fn configuration_complete(&mut self) {
+        self.configured = true;
+        self.configurations += 1;
+    }
+
+    fn ask(&mut self, purpose: Purpose, kind: u8, index: u8, language: u16, length: u16) {
+        self.queue.push_back(Transfer::get_descriptor(
+            purpose, kind, index, language, length,
+        ));
+    }
+
+    /// Asks for the string whose index stands at `at` in the device descriptor, or goes on without it.
+    fn ask_string(&mut self, purpose: Purpose, at: usize) {
+        match self.descriptors.device.get(at) {
+            Some(&index) if index != 0 => self.ask(purpose, 3, index, self.language, 255),
+            _ => self.finish(Transfer::new(purpose, [0; 8], Vec::new()), self.frame),
+        }
+    }
+
+    /// Finds the CDC control interface and the bulk endpoints of the data interface.
+    fn find_pipes(&mut self, configuration: &[u8]) {
+        let mut rest = configuration;
+        let mut class = 0;
+        while let [length, kind, body @ ..] = rest {
+            let length = usize::from(*length);
+            if length < 2 || length > rest.len() {
+                self.violation("configuration with a descriptor that does not end".into());
+                return;
+            }
+            match (*kind, body) {
+                (4, [number, _, _, interface_class, ..]) => {
+                    class = *interface_class;
+                    if class == 2 {
+                        self.control_interface = *number;
+                    }
+                }
+                (5, [address, attributes, low, high, ..])
+                    if class == 0x0A && attributes & 3 == 2 =>
+                {
+                    let size = u16::from_le_bytes([*low, *high]);
+                    if !matches!(size, 8 | 16 | 32 | 64) {
+                        self.violation(format!("bulk endpoint of {size} bytes"));
+                    }
+                    let pipe = Pipe {
+                        endpoint: address & 0xF,
+                        size: usize::from(size).clamp(8, 64),
+                        ..Pipe::default()
+                    };
+                    if address & 0x80 != 0 {
+                        self.bulk_in = Some(pipe);
+                    } else {
+                        self.bulk_out = Some(pipe);
+                    }
+                }
+                _ => {}
+            }
+            rest = &rest[length..];
+        }
+    }
+}
+
+fn half(data: &[u8], at: usize) -> u16 {
+    match data.get(at..at + 2) {
+        Some(&[low, high]) => u16::from_le_bytes([low, high]),
+        _ => 0,
+    }
+}
+
+/// The text of a string descriptor.
+fn string(data: &[u8]) -> Option<String> {
+    let units: Vec<u16> = data
+        .get(2..)?
+        .chunks_exact(2)
+        .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
+        .collect();
+    Some(String::from_utf16_lossy(&units))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::bus::Width;
+
+    const DEVICE: [u8; 18] = [
+        18, 1, 0, 2, 2, 0, 0, 16, 0x09, 0x12, 0x01, 0x00, 0, 1, 1, 2, 3, 1,
+    ];
+    #[rustfmt::skip]
+    const CONFIGURATION: [u8; 48] = [
+        9, 2, 48, 0, 2, 1, 0, 0x80, 50,
+        9, 4, 0, 0, 1, 2, 2, 1, 0,
+        7, 5, 0x82, 3, 8, 0, 255,
+        9, 4, 1, 0, 2, 0x0A, 0, 0, 0,
+        7, 5, 0x01, 2, 64, 0, 0,
+        7, 5, 0x81, 2, 64, 0, 0,
+    ];
+
+    /// The least firmware that makes the peripheral a CDC device: it echoes what it receives.
+    struct Device {
+        usb: Usb,
+        reply: VecDeque<Vec<u8>>,
+        address: Option<u8>,
+        setups: Vec<[u8; 8]>,
+        stalls: bool,
+        echoes: bool,
+        stored: VecDeque<Vec<u8>>,
+        transmitting: bool,
+    }
+
+    impl Device {
+        fn new() -> Device {
+            let mut usb = Usb::new();
+            usb.set_clock(true, Time::ZERO);
+            usb.write(0x40, 0, Time::ZERO).unwrap();
+            usb.write(0x44, 0, Time::ZERO).unwrap();
+            Device {
+                usb,
+                reply: VecDeque::new(),
+                address: None,
+                setups: Vec::new(),
+                stalls: false,
+                echoes: true,
+                stored: VecDeque::new(),
+                transmitting: false,
+            }
+        }
+
+        fn connect(&mut self, on: bool, now: Time) {
+            self.usb.write(0x58, u32::from(on) << 15, now).unwrap();
+        }
+
+        fn set_half(&mut self, at: u32, value: u32) {
+            self.usb.write_memory(at, Width::Half, value).unwrap();
+        }
+
+        /// Brings STAT_TX and STAT_RX to what is wanted, clearing nothing and keeping toggles.
+        fn stat(&mut self, n: u32, transmit: Option<u32>, receive: Option<u32>, now: Time) {
+            let old = self.usb.read(4 * n).unwrap();
+            let mut value = old & 0x070F | 0x8080;
+            if let Some(transmit) = transmit {
+                value |= (old ^ transmit << 4) & 0x30;
+            }
+            if let Some(receive) = receive {
+                value |= (old ^ receive << 12) & 0x3000;
+            }
+            self.usb.write(4 * n, value, now).unwrap();
+        }
+
+        fn send(&mut self, n: u32, buffer: u32, data: &[u8], now: Time) {
+            for (index, &byte) in data.iter().enumerate() {
+                self.usb
+                    .write_memory(buffer + index as u32, Width::Byte, byte.into())
+                    .unwrap();
+            }
+            self.set_half(8 * n + 2, data.len() as u32);
+            self.stat(n, Some(3), None, now);
+        }
+
+        fn received(&self, n: u32, buffer: u32) -> Vec<u8> {
+            let count = self.usb.read_memory(8 * n + 6, Width::Half).unwrap() & 0x3FF;
+            (0..count)
+                .map(|index| self.usb.read_memory(buffer + index, Width::Byte).unwrap() as u8)
+                .collect()
+        }
+
+        fn poll(&mut self, now: Time) {
+            let flags = self.usb.read(0x44).unwrap();
+            if flags & 1 << 10 != 0 {
+                self.usb.write(0x44, !(1 << 10), now).unwrap();
+                for (offset, value) in [(0, 0x40), (2, 0), (4, 0x80), (6, 0x8400)] {
+                    self.set_half(offset, value);
+                }
+                for (offset, value) in [(8, 0xC0), (10, 0), (12, 0x100), (14, 0x8400)] {
+                    self.set_half(offset, value);
+                }
+                // STAT is 0 after a reset, so that toggling sets it.
+                self.usb.write(0, 0x3220, now).unwrap();
+                self.usb.write(4, 0x3021, now).unwrap();
+                self.usb.write(0x4C, 0x80, now).unwrap();
+                self.stored.clear();
+                self.transmitting = false;
+            }
+            for n in 0..2 {
+                let register = self.usb.read(4 * n).unwrap();
+                if register & 0x8000 != 0 {
+                    self.usb
+                        .write(4 * n, register & 0x070F | 0x80, now)
+                        .unwrap();
+                    match (n, register & 0x0800 != 0) {
+                        (0, true) => self.setup(now),
+                        (0, false) => self.stat(0, None, Some(3), now),
+                        _ => {
+                            let data = self.received(1, 0x100);
+                            self.stored.push_back(data);
+                            self.stat(1, None, Some(3), now);
+                        }
+                    }
+                }
+                let register = self.usb.read(4 * n).unwrap();
+                if register & 0x80 != 0 {
+                    self.usb
+                        .write(4 * n, register & 0x070F | 0x8000, now)
+                        .unwrap();
+                    if n == 1 {
+                        self.transmitting = false;
+                    } else if let Some(address) = self.address.take() {
+                        self.usb
+                            .write(0x4C, 0x80 | u32::from(address), now)
+                            .unwrap();
+                    } else if let Some(next) = self.reply.pop_front() {
+                        self.send(0, 0x40, &next, now);
+                    }
+                }
+            }
+            if self.echoes
+                && !self.transmitting
+                && let Some(data) = self.stored.pop_front()
+            {
+                self.transmitting = true;
+                self.send(1, 0xC0, &data, now);
+            }
+        }
+
+        fn setup(&mut self, now: Time) {
+            let bytes: [u8; 8] = self.received(0, 0x80).try_into().unwrap();
+            self.setups.push(bytes);
+            let length = usize::from(u16::from_le_bytes([bytes[6], bytes[7]]));
+            let text = |text: &str| {
+                let mut descriptor = vec![2 + 2 * text.len() as u8, 3];
+                descriptor.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+                descriptor
+            };
+            let data = match bytes {
+                [0x80, 6, _, 1, ..] => DEVICE.to_vec(),
+                [0x80, 6, _, 2, ..] => CONFIGURATION.to_vec(),
+                [0x80, 6, 0, 3, ..] => vec![4, 3, 9, 4],
+                [0x80, 6, 1, 3, ..] => text("Maker"),
+                [0x80, 6, 2, 3, ..] => text("A sixteen chars!"),
+                [0x80, 6, 3, 3, ..] => text("42"),
+                [0, 5, address, ..] => {
+                    self.address = Some(address);
+                    Vec::new()
+                }
+                [0, 9, ..] | [0x21, ..] => Vec::new(),
+                _ => {
+                    self.stalls = true;
+                    self.stat(0, Some(1), Some(1), now);
+                    return;
+                }
+            };
+            let data = &data[..data.len().min(length)];
+            self.reply = data.chunks(16).map(<[u8]>::to_vec).collect();
+            // A short packet ends what is shorter than the host asked for.
+            if !data.is_empty() && data.len() % 16 == 0 && data.len() < length {
+                self.reply.push_back(Vec::new());
+            }
+            let first = self.reply.pop_front().unwrap_or_default();
+            self.send(0, 0x40, &first, now);
+            self.stat(0, None, Some(3), now);
+        }
+    }
+
+    fn run(host: &mut UsbHost, device: &mut Device, from: Time, millis: u64) -> Time {
+        let end = from + Time::from_millis(millis);
+        let mut now = from;
+        while now < end {
+            host.observe(device.usb.pull_up(), now);
+            host.tick(&mut device.usb, now);
+            device.usb.tick(now);
+            device.poll(now);
+            if device.usb.take_kick() {
+                host.kick(now);
+            }
+            // The device polls every 20 µs, and in between when something happens on the bus.
+            let next = now + Time::from_micros(20);
+            now = host
+                .next_event()
+                .map_or(next, |event| event.min(next))
+                .max(now + Time::from_nanos(1));
+        }
+        now
+    }
+
+    fn enumerated() -> (UsbHost, Device, Time) {
+        let (mut host, mut device) = (UsbHost::new(), Device::new());
+        host.attach();
+        device.connect(true, Time::ZERO);
+        let now = run(&mut host, &mut device, Time::ZERO, 400);
+        assert!(
+            host.is_configured(),
+            "{:?} {:02x?}",
+            host.violations(),
+            device.setups
+        );
+        (host, device, now)
+    }
+
+    #[test]
+    fn a_device_is_enumerated_and_known_by_its_strings() {
+        let (host, device, _) = enumerated();
+        let identity = host.identity().unwrap();
+        assert_eq!((identity.vendor_id, identity.product_id), (0x1209, 0x0001));
+        assert_eq!(identity.manufacturer.as_deref(), Some("Maker"));
+        assert_eq!(identity.product.as_deref(), Some("A sixteen chars!"));
+        assert_eq!(identity.serial_number.as_deref(), Some("42"));
+        assert_eq!(host.descriptors().configuration, CONFIGURATION);
+        assert_eq!(host.configurations(), 1);
+        assert_eq!(device.setups[0], [0x80, 6, 0, 1, 0, 0, 64, 0]);
+        assert_eq!(device.setups.last(), Some(&[0x21, 0x22, 3, 0, 0, 0, 0, 0]));
+        assert!(host.violations().is_empty(), "{:?}", host.violations());
+    }
+
+    #[test]
+    fn nothing_happens_without_cable_or_pull_up() {
+        let (mut host, mut device) = (UsbHost::new(), Device::new());
+        device.connect(true, Time::ZERO);
+        let now = run(&mut host, &mut device, Time::ZERO, 300);
+        assert!(device.setups.is_empty());
+        device.connect(false, now);
+        host.attach();
+        run(&mut host, &mut device, now, 300);
+        assert!(device.setups.is_empty() && !host.is_configured());
+    }
+
+    #[test]
+    fn bytes_come_back_in_order_through_an_echo() {
+        let (mut host, mut device, now) = enumerated();
+        let sent: Vec<u8> = (0..5000u32).map(|n| (n * 7 + n / 256) as u8).collect();
+        host.write(&sent);
+        run(&mut host, &mut device, now, 20);
+        assert_eq!(host.pending_out(), 0);
+        assert_eq!(host.read(), sent);
+        assert!(host.violations().is_empty(), "{:?}", host.violations());
+    }
+
+    #[test]
+    fn no_more_than_19_packets_fit_into_a_frame() {
+        let (mut host, mut device, now) = enumerated();
+        device.echoes = false;
+        host.write(&[0; 64 * 100]);
+        run(&mut host, &mut device, now, 3);
+        let taken = 100 - host.pending_out() / 64;
+        assert!(
+            (50..=57).contains(&taken),
+            "{taken} packets in three frames"
+        );
+        host.set_packets_per_frame(2);
+        let before = host.pending_out() / 64;
+        run(&mut host, &mut device, now + Time::from_millis(3), 3);
+        let taken = before - host.pending_out() / 64;
+        assert!((5..=7).contains(&taken), "{taken} packets in three frames");
+    }
+
+    #[test]
+    fn a_closed_port_leaves_data_in_the_device() {
+        let (mut host, mut device, now) = enumerated();
+        host.set_terminal_ready(false);
+        host.write(b"hello");
+        let now = run(&mut host, &mut device, now, 10);
+        assert!(host.read().is_empty());
+        host.set_terminal_ready(true);
+        run(&mut host, &mut device, now, 10);
+        assert_eq!(host.read(), b"hello");
+        let states: Vec<u8> = device
+            .setups
+            .iter()
+            .filter(|setup| setup[1] == 0x22)
+            .map(|setup| setup[2])
+            .collect();
+        assert_eq!(states, [3, 0, 3]);
+    }
+
+    #[test]
+    fn a_device_that_goes_and_comes_back_is_enumerated_again() {
+        let (mut host, mut device, now) = enumerated();
+        host.write(&[1; 6400]);
+        device.connect(false, now);
+        let now = run(&mut host, &mut device, now, 5);
+        assert!(!host.is_configured());
+        assert_eq!(host.pending_out(), 0);
+        device.connect(true, now);
+        let soon = run(&mut host, &mut device, now, 90);
+        assert_eq!(
+            device.setups.iter().filter(|setup| setup[1] == 5).count(),
+            1,
+            "debounce is 100 ms"
+        );
+        run(&mut host, &mut device, soon, 300);
+        assert_eq!(host.configurations(), 2);
+    }
+
+    #[test]
+    fn a_pulled_cable_suspends_the_device() {
+        let (mut host, mut device, now) = enumerated();
+        device.usb.write(0x44, 0, now).unwrap();
+        host.detach();
+        run(&mut host, &mut device, now, 5);
+        assert_eq!(device.usb.read(0x44).unwrap() & 1 << 11, 1 << 11);
+        assert!(!host.is_configured() && host.identity().is_none());
+    }
+
+    #[test]
+    fn an_unknown_request_stalls_and_the_next_one_works() {
+        let (mut host, mut device, now) = enumerated();
+        host.control([0xC0, 0x77, 0, 0, 0, 0, 4, 0], Vec::new());
+        host.control([0x80, 6, 0, 1, 0, 0, 18, 0], Vec::new());
+        run(&mut host, &mut device, now, 5);
+        assert!(device.stalls);
+        assert_eq!(
+            host.control_results(),
+            [ControlResult::Stalled, ControlResult::Done(DEVICE.to_vec())]
+        );
+        assert!(host.is_configured());
+    }
+
+    #[test]
+    fn a_device_that_stops_answering_is_reset() {
+        let (mut host, mut device, now) = enumerated();
+        // FRES: the transceiver stays on, the engine does not answer.
+        device.usb.write(0x40, 1, now).unwrap();
+        host.write(&[1]);
+        run(&mut host, &mut device, now, 5);
+        assert!(!host.is_configured());
+        assert_eq!(host.violations(), ["a bulk endpoint stopped answering"]);
+    }
+}
