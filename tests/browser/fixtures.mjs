@@ -1,0 +1,70 @@
+// What each test gets: a fresh browser that knows no device, a fresh logger, and the page.
+import { createServer } from 'node:net';
+import { test as base, chromium as playwrightChromium, expect } from '@playwright/test';
+import { Chooser, flags } from './chooser.mjs';
+import { Device } from './device.mjs';
+import { chromium, dist } from './places.mjs';
+import { serve } from './server.mjs';
+
+// What a computer without network and without a screen needs.
+const QUIET = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export const test = base.extend({
+  /** The folder that is served as the page. */
+  folder: [dist, { option: true }],
+
+  site: async ({ folder }, use) => {
+    const server = await serve(folder);
+    await use(server.url);
+    await server.close();
+  },
+
+  // Playwright reads the fixtures that are needed from this pattern, even when there are none.
+  device: async ({}, use) => {
+    const device = await Device.start();
+    await use(device);
+    await device.stop();
+    expect(device.halts, 'the firmware never made the chip stop').toEqual([]);
+  },
+
+  started: async ({ viewport, colorScheme }, use) => {
+    const port = await freePort();
+    const browser = await playwrightChromium.launch({ executablePath: chromium, args: [...QUIET, ...flags(port)] });
+    const chooser = await Chooser.connect(port);
+    const context = await browser.newContext({ viewport, colorScheme });
+    await use({ chooser, context });
+    chooser.close();
+    await browser.close();
+  },
+
+  chooser: async ({ started }, use) => use(started.chooser),
+
+  page: async ({ started, site }, use) => {
+    const page = await started.context.newPage();
+    const errors = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.goto(site);
+    // Starts the browser's search for devices: events sent before it are lost.
+    await page.evaluate(() => navigator.serial.getPorts());
+    await use(page);
+    expect(errors, 'the page threw nothing that it did not catch').toEqual([]);
+  },
+});
+
+export { expect };
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,43 @@
+// The settings form is the device's own description of its settings, and what is written there stays.
+import { expect, test } from './fixtures.mjs';
+import { LoggerPage } from './logger-page.mjs';
+
+/** The text setting that every logger has: how its owner calls it. */
+const NAME = 'Name';
+
+test('a setting changed in the form is there after a reboot', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await logger.tab('Settings').click();
+  await page.getByLabel(NAME, { exact: true }).fill('Greenhouse 3');
+  await page.getByRole('button', { name: 'Write to the logger' }).click();
+  await expect(page.getByRole('status').filter({ hasText: 'Settings written' })).toBeVisible();
+
+  await device.cut();
+  await device.plug();
+  // A page that remembers nothing: what it shows now, it read from the logger.
+  await page.reload();
+  await logger.expectConnected();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Greenhouse 3');
+  await logger.tab('Settings').click();
+  await expect(page.getByLabel(NAME, { exact: true })).toHaveValue('Greenhouse 3');
+});
+
+test('a value that the logger does not take is not written', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  const heading = page.getByRole('heading', { level: 1 });
+  const before = await heading.innerText();
+  await logger.tab('Settings').click();
+  const field = page.getByLabel(NAME, { exact: true });
+  // 40 letters and 80 bytes: more than any text setting holds.
+  await field.evaluate((input) => input.removeAttribute('maxlength'));
+  await field.fill('é'.repeat(40));
+  await page.getByRole('button', { name: 'Write to the logger' }).click();
+  await expect(page.getByRole('alert')).toBeVisible();
+  await expect(page.getByRole('status').filter({ hasText: 'Settings written' })).toHaveCount(0);
+  await page.reload();
+  await expect(heading).toHaveText(before);
+});

@@ -1,0 +1,202 @@
+//! What the whole-system tests share: the built firmware, a logger that runs it, and the link between it and `host`.
+//!
+//! Everything here is real: the firmware's own binaries on the emulated chip, dealt with by the very code that the page
+//! uses. Time is the emulator's.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{env, fs};
+
+use emulator::machine::{Machine, Options};
+use emulator::time::Time;
+use futures_executor::block_on;
+use host::conversation::Conversation;
+use host::device::Device;
+use host::firmware_file::FirmwareFile;
+use host::link::{Link, LinkError};
+use host::update::update;
+
+/// First address of the bootloader: where a factory image begins.
+const FLASH: u32 = 0x0800_0000;
+/// How long a computer takes to see and set up a port that is there.
+const ENUMERATION: Duration = Duration::from_secs(5);
+/// Step in which the machine runs while an answer is awaited.
+const STEP: Time = Time::from_micros(100);
+
+/// A file that `cargo xtask firmware` has built.
+pub fn built(name: &str) -> Vec<u8> {
+    let folder = env::var_os("LOGDOCK_FIRMWARE").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/firmware")),
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    fs::read(&path).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; build it with `cargo xtask firmware`",
+            path.display()
+        )
+    })
+}
+
+/// A firmware file as a person would drop it.
+pub fn firmware(name: &str) -> FirmwareFile {
+    FirmwareFile::read(name, &built(name)).expect("the build makes whole images")
+}
+
+/// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in.
+pub fn factory_logger() -> EmulatedLink {
+    let mut machine = Machine::new(Options::default());
+    machine
+        .program_flash(FLASH, &built("factory-1.0.0.bin"))
+        .expect("the factory image fits");
+    machine.usb_mut().attach();
+    machine.power_on();
+    EmulatedLink::new(machine)
+}
+
+/// A logger that was updated to 1.1.0 and confirmed.
+pub fn updated_logger() -> EmulatedLink {
+    let (mut conversation, device) = connect(factory_logger());
+    let file = firmware("logger-1.1.0.bin");
+    block_on(update(&mut conversation, &device, &file, |_| {}))
+        .unwrap_or_else(|error| panic!("{error}"));
+    conversation.into_link()
+}
+
+/// Greets the logger once a computer sees it, and asks who it is.
+pub fn connect(mut link: EmulatedLink) -> (Conversation<EmulatedLink>, Device) {
+    block_on(async {
+        link.reopen(ENUMERATION).await.expect("the logger comes up");
+        let mut conversation = Conversation::open(link)
+            .await
+            .map_err(|(_, error)| error)
+            .expect("the logger answers");
+        let device = Device::read(&mut conversation)
+            .await
+            .expect("the logger says who it is");
+        (conversation, device)
+    })
+}
+
+/// The way to an emulated logger: its CDC byte stream, in the machine's time.
+pub struct EmulatedLink {
+    /// The logger.
+    pub machine: Machine,
+    /// Which time the port was set up: another count is another port.
+    opened: u64,
+    /// Bytes that may still be sent before the cable is pulled.
+    until_unplugged: Option<usize>,
+    /// How long the cable then stays pulled, when somebody puts it in again.
+    unplugged_for: Option<Duration>,
+}
+
+impl EmulatedLink {
+    /// The way to a machine that may be off, or not be set up yet.
+    pub fn new(machine: Machine) -> Self {
+        EmulatedLink {
+            machine,
+            opened: 0,
+            until_unplugged: None,
+            unplugged_for: None,
+        }
+    }
+
+    /// Lets the logger run.
+    ///
+    /// # Panics
+    /// When the firmware does something that the chip does not answer soundly.
+    pub fn run(&mut self, time: Duration) {
+        self.machine
+            .run_for(time.into())
+            .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+    }
+
+    /// Pulls the cable once that many bytes have been sent.
+    pub fn unplug_after_sending(&mut self, bytes: usize) {
+        self.until_unplugged = Some(bytes);
+    }
+
+    /// Puts the cable in again that long after it was pulled, when somebody waits for it.
+    pub fn plug_in_again_after(&mut self, time: Duration) {
+        self.unplugged_for = Some(time);
+    }
+
+    fn is_open(&self) -> bool {
+        let usb = self.machine.usb();
+        usb.is_configured() && usb.configurations() == self.opened
+    }
+
+    fn check(&self) -> Result<(), LinkError> {
+        if self.is_open() {
+            Ok(())
+        } else {
+            Err(LinkError::Lost)
+        }
+    }
+
+    fn run_while(&mut self, timeout: Duration, condition: impl Fn(&Machine) -> bool) -> bool {
+        let end = self.machine.now() + timeout.into();
+        while condition(&self.machine) {
+            if self.machine.now() >= end {
+                return false;
+            }
+            self.run(STEP.into());
+        }
+        true
+    }
+}
+
+impl Link for EmulatedLink {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.check()?;
+        self.machine.usb_mut().write(bytes);
+        if let Some(left) = &mut self.until_unplugged {
+            *left = left.saturating_sub(bytes.len());
+            if *left == 0 {
+                self.until_unplugged = None;
+                self.run(Duration::from_millis(5));
+                self.machine.usb_mut().detach();
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, timeout: Duration) -> Result<Vec<u8>, LinkError> {
+        let end = self.machine.now() + timeout.into();
+        loop {
+            let bytes = self.machine.usb_mut().read();
+            if !bytes.is_empty() {
+                return Ok(bytes);
+            }
+            self.check()?;
+            if self.machine.now() >= end {
+                return Ok(Vec::new());
+            }
+            self.run(STEP.into());
+        }
+    }
+
+    async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        if let Some(time) = self.unplugged_for.take() {
+            self.run(time);
+            self.machine.usb_mut().attach();
+        }
+        // A restart that was announced takes a moment to be seen.
+        let opened = self.opened;
+        if self.is_open() {
+            self.run_while(Duration::from_secs(2), |machine| {
+                machine.usb().is_configured() && machine.usb().configurations() == opened
+            });
+        }
+        if !self.run_while(timeout, |machine| !machine.usb().is_configured()) {
+            return Err(LinkError::NotBack);
+        }
+        self.opened = self.machine.usb().configurations();
+        self.machine.usb_mut().read();
+        Ok(())
+    }
+
+    async fn sleep(&mut self, time: Duration) {
+        self.run(time);
+    }
+}

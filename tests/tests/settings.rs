@@ -1,0 +1,153 @@
+//! Settings: described by the logger, checked by it, kept through restarts, power cuts and updates.
+
+use futures_executor::block_on;
+use host::conversation::TalkError;
+use host::protocol::message::{LoggerRequest, Refusal};
+use host::protocol::settings::{Problem, SettingId};
+use host::settings::{Kind, Setting, Value, read, write};
+use logdock_tests::{connect, factory_logger, updated_logger};
+
+fn named<'a>(settings: &'a [Setting], name: &str) -> &'a Setting {
+    settings
+        .iter()
+        .find(|setting| setting.name == name)
+        .unwrap_or_else(|| panic!("no setting {name}"))
+}
+
+#[test]
+fn a_logger_describes_its_settings_and_their_defaults_hold() {
+    let (mut conversation, _) = connect(factory_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    for setting in &settings {
+        assert_eq!(setting.value, setting.kind.default_value(), "{setting:?}");
+        assert_eq!(setting.kind.check(&setting.value), Ok(()), "{setting:?}");
+        assert!(!setting.help.is_empty() && !setting.group.is_empty());
+    }
+    let mut ids: Vec<_> = settings.iter().map(|setting| setting.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), settings.len(), "each has a number of its own");
+    assert!(matches!(
+        named(&settings, "Interval").kind,
+        Kind::Number { decimals: 1, .. }
+    ));
+}
+
+#[test]
+fn values_are_kept_without_power_and_through_an_update() {
+    let (mut conversation, _) = connect(factory_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    let changes = [
+        (
+            named(&settings, "Name").id,
+            Value::Text("Gewächshaus 3".into()),
+        ),
+        (named(&settings, "Interval").id, Value::Number(25)),
+    ];
+    block_on(write(&mut conversation, &changes)).unwrap();
+    let mut link = conversation.into_link();
+    link.machine.power_off();
+    link.machine.power_on();
+
+    let (mut conversation, device) = connect(link);
+    let kept = |settings: &[Setting]| {
+        changes.iter().all(|(id, value)| {
+            settings
+                .iter()
+                .any(|setting| setting.id == *id && setting.value == *value)
+        })
+    };
+    assert!(kept(&block_on(read(&mut conversation)).unwrap()));
+    let file = logdock_tests::firmware("logger-1.1.0.bin");
+    block_on(host::update::update(
+        &mut conversation,
+        &device,
+        &file,
+        |_| {},
+    ))
+    .unwrap();
+    let settings = block_on(read(&mut conversation)).unwrap();
+    assert!(kept(&settings));
+    assert!(
+        matches!(named(&settings, "Averaging").kind, Kind::Choice { .. }),
+        "1.1.0 brings a setting of its own"
+    );
+}
+
+#[test]
+fn one_bad_value_refuses_all() {
+    let (mut conversation, _) = connect(factory_logger());
+    let before = block_on(read(&mut conversation)).unwrap();
+    let interval = named(&before, "Interval").id;
+    for (value, problem) in [
+        (Value::Number(0), Problem::TooLow),
+        (Value::Number(i32::MAX), Problem::TooHigh),
+        (Value::Toggle(true), Problem::WrongKind),
+    ] {
+        let changes = [
+            (named(&before, "Name").id, Value::Text("Other".into())),
+            (interval, value),
+        ];
+        assert_eq!(
+            block_on(write(&mut conversation, &changes)),
+            Err(TalkError::Refused(Refusal::Setting {
+                id: interval,
+                problem
+            }))
+        );
+    }
+    let unknown = SettingId(999);
+    assert_eq!(
+        block_on(write(&mut conversation, &[(unknown, Value::Toggle(true))])),
+        Err(TalkError::Refused(Refusal::Setting {
+            id: unknown,
+            problem: Problem::Unknown
+        }))
+    );
+    assert_eq!(block_on(read(&mut conversation)).unwrap(), before);
+}
+
+#[test]
+fn the_longest_answers_fit() {
+    let (mut conversation, _) = connect(updated_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    let longest: Vec<_> = settings
+        .iter()
+        .map(|setting| {
+            let value = match &setting.kind {
+                Kind::Text { max_length, .. } => Value::Text("x".repeat(usize::from(*max_length))),
+                Kind::Number { max, .. } => Value::Number(*max),
+                Kind::Choice { options, .. } => Value::Choice(options.len() as u8 - 1),
+                Kind::Toggle { .. } => Value::Toggle(true),
+            };
+            (setting.id, value)
+        })
+        .collect();
+    block_on(write(&mut conversation, &longest)).unwrap();
+    let settings = block_on(read(&mut conversation)).unwrap();
+    for ((id, value), setting) in longest.iter().zip(&settings) {
+        assert_eq!((*id, value), (setting.id, &setting.value));
+    }
+}
+
+#[test]
+fn a_shorter_interval_holds_at_once() {
+    let (mut conversation, _) = connect(factory_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    let interval = named(&settings, "Interval").id;
+    block_on(async {
+        write(&mut conversation, &[(interval, Value::Number(1))])
+            .await
+            .unwrap();
+        let before = host::device::read_status(&mut conversation).await.unwrap();
+        conversation.link().run(std::time::Duration::from_secs(2));
+        let after = host::device::read_status(&mut conversation).await.unwrap();
+        assert!((18..=22).contains(&(after.records - before.records)));
+        // An index behind the last setting is the end of the list, and no fault.
+        let beyond = LoggerRequest::DescribeSetting { index: u8::MAX };
+        assert_eq!(
+            conversation.tell_logger(beyond).await,
+            Err(TalkError::Refused(Refusal::NoSuchSetting))
+        );
+    });
+}
