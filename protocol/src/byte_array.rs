@@ -20,6 +20,24 @@ pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
     deserializer.deserialize_bytes(Bytes)
 }
 
+/// For a type that is a fixed number of bytes on the wire.
+macro_rules! as_bytes {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                crate::byte_array::serialize(&self.to_bytes(), serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                crate::byte_array::deserialize(deserializer).map(|bytes| Self::from_bytes(&bytes))
+            }
+        }
+    };
+}
+pub(crate) use as_bytes;
+
 struct Bytes<const N: usize>;
 
 impl<const N: usize> Visitor<'_> for Bytes<N> {

@@ -3,6 +3,7 @@
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
+use crate::byte_array::as_bytes;
 use crate::image::{Digest, ImageError, Version};
 
 /// Vendor of the example logger: the name-based UUID (version 5, DNS) of `logdock.example`, as imgtool makes it.
@@ -78,7 +79,7 @@ pub enum Outcome {
 }
 
 /// An image that the logger holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldImage {
     /// Version in its header.
     pub version: Version,
@@ -87,6 +88,37 @@ pub struct HeldImage {
     /// Whole length in bytes, header and TLVs included.
     pub length: u32,
 }
+
+impl HeldImage {
+    /// Bytes of this record, in messages and in the image store.
+    pub const LENGTH: usize = Version::LENGTH + 32 + 4;
+
+    /// Version, digest, length (little-endian).
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        bytes[..8].copy_from_slice(&self.version.to_bytes());
+        bytes[8..40].copy_from_slice(&self.digest.0);
+        bytes[40..].copy_from_slice(&self.length.to_le_bytes());
+        bytes
+    }
+
+    /// The reverse. Any bytes are a record.
+    pub fn from_bytes(bytes: &[u8; Self::LENGTH]) -> HeldImage {
+        let mut version = [0; Version::LENGTH];
+        let mut digest = Digest::default();
+        let mut length = [0; 4];
+        version.copy_from_slice(&bytes[..8]);
+        digest.0.copy_from_slice(&bytes[8..40]);
+        length.copy_from_slice(&bytes[40..]);
+        HeldImage {
+            version: Version::from_bytes(&version),
+            digest,
+            length: u32::from_le_bytes(length),
+        }
+    }
+}
+
+as_bytes!(HeldImage);
 
 /// What a computer has to know before it deals with a logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
+use crate::byte_array::as_bytes;
 use crate::device::Uuid;
 
 /// Bytes of a header; the rest up to its `header_size` is padding.
@@ -32,10 +33,7 @@ mod field {
     pub const PROTECTED_SIZE: Range<usize> = 10..12;
     pub const PAYLOAD_SIZE: Range<usize> = 12..16;
     pub const FLAGS: Range<usize> = 16..20;
-    pub const MAJOR: usize = 20;
-    pub const MINOR: usize = 21;
-    pub const REVISION: Range<usize> = 22..24;
-    pub const BUILD: Range<usize> = 24..28;
+    pub const VERSION: Range<usize> = 20..28;
 }
 
 /// First word of an image.
@@ -78,9 +76,7 @@ impl fmt::Debug for Digest {
 }
 
 /// A version, ordered as people order them.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// Incompatible changes.
     pub major: u8,
@@ -91,6 +87,31 @@ pub struct Version {
     /// Build number.
     pub build: u32,
 }
+
+impl Version {
+    /// Bytes of a version, in a header and elsewhere.
+    pub const LENGTH: usize = 8;
+
+    /// As it stands in a header.
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let [low, high] = self.revision.to_le_bytes();
+        let [a, b, c, d] = self.build.to_le_bytes();
+        [self.major, self.minor, low, high, a, b, c, d]
+    }
+
+    /// From a header. Any bytes are a version.
+    pub fn from_bytes(bytes: &[u8; Self::LENGTH]) -> Version {
+        let [major, minor, low, high, a, b, c, d] = *bytes;
+        Version {
+            major,
+            minor,
+            revision: u16::from_le_bytes([low, high]),
+            build: u32::from_le_bytes([a, b, c, d]),
+        }
+    }
+}
+
+as_bytes!(Version);
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,6 +152,24 @@ pub enum ImageError {
     BadSignature,
 }
 
+impl ImageError {
+    /// All of them, in the order of their encoding.
+    pub const ALL: [ImageError; 12] = [
+        ImageError::NotAnImage,
+        ImageError::Truncated,
+        ImageError::UnsupportedHeader,
+        ImageError::BadTrailer,
+        ImageError::Incomplete,
+        ImageError::TooLarge,
+        ImageError::BadVectors,
+        ImageError::OtherHardware,
+        ImageError::CounterTooLow,
+        ImageError::BadDigest,
+        ImageError::OtherKey,
+        ImageError::BadSignature,
+    ];
+}
+
 /// An image's header, checked in itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -169,12 +208,10 @@ impl Header {
             header_size: HEADER_SIZE,
             protected_size: half(field::PROTECTED_SIZE),
             payload_size: word(field::PAYLOAD_SIZE),
-            version: Version {
-                major: bytes[field::MAJOR],
-                minor: bytes[field::MINOR],
-                revision: half(field::REVISION),
-                build: word(field::BUILD),
-            },
+            version: bytes[field::VERSION]
+                .try_into()
+                .map(Version::from_bytes)
+                .unwrap_or_default(),
         };
         // So that no sum of lengths can overflow; the slot's limit comes with the target.
         if header.payload_size > u32::MAX / 4 {

@@ -27,21 +27,7 @@ fn text() -> impl Strategy<Value = &'static str> {
 }
 
 fn image_error() -> impl Strategy<Value = ImageError> {
-    use ImageError::*;
-    prop::sample::select(vec![
-        NotAnImage,
-        Truncated,
-        UnsupportedHeader,
-        BadTrailer,
-        Incomplete,
-        TooLarge,
-        BadVectors,
-        OtherHardware,
-        CounterTooLow,
-        BadDigest,
-        OtherKey,
-        BadSignature,
-    ])
+    prop::sample::select(&ImageError::ALL[..])
 }
 
 fn problem() -> impl Strategy<Value = Problem> {

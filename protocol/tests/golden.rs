@@ -202,7 +202,7 @@ fn responses_are_as_they_always_were() {
     );
     response(
         Response::Common(CommonResponse::DeviceInfo(info())),
-        "050002044c442d310c5e5e5e5e5e5e5e5e5e5e5e5e10aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa10bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb20cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc0100000080e0814080a00280010100030202010000000a010102ac020420d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d180a002010002ac020420d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d180a00200",
+        "050002044c442d310c5e5e5e5e5e5e5e5e5e5e5e5e10aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa10bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb20cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08010000000000000080e0814080a002800101000302020801000000000000000a012c01022c0104000000d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d100900000012c00022c0104000000d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d10090000000",
     );
     response(
         Response::Common(CommonResponse::Received { offset: 2048 }),

@@ -75,20 +75,21 @@ impl Usb {
     #[inline(never)]
     pub fn start(_clock: &crate::clock::Clock, serial_number: SerialNumber) -> Option<Usb> {
         // SAFETY: `Place`s are given out once: a second call finds the peripheral's clock on.
+        // The text is made of digits and capital letters alone.
         let (allocator, text) = unsafe {
             if RCC.apb1enr().read().usben() {
                 return None;
             }
             (
                 ALLOCATOR.put(UsbBus::new(Peripheral)),
-                SERIAL_TEXT.put(hexadecimal(serial_number)),
+                str::from_utf8_unchecked(SERIAL_TEXT.put(hexadecimal(serial_number))),
             )
         };
         let serial = CdcAcmClass::new(allocator, PACKET as u16);
         let strings = StringDescriptors::default()
             .manufacturer("Logdock")
             .product("Logdock logger")
-            .serial_number(str::from_utf8(text).ok()?);
+            .serial_number(text);
         let device = UsbDeviceBuilder::new(allocator, UsbVidPid(USB_VENDOR_ID, USB_PRODUCT_ID))
             .strings(&[strings])
             .ok()?

@@ -3,7 +3,7 @@
 //! Every transition is one save of the record's older copy.
 
 use protocol::device::{Outcome, Phase};
-use serde::{Deserialize, Serialize};
+use protocol::image::{ImageError, Version};
 
 use crate::memory::{Eeprom, WriteFailed};
 use crate::store::Slot;
@@ -12,7 +12,7 @@ use crate::twin::Twin;
 /// Where it is kept.
 const PLACE: Twin = Twin {
     offset: 0,
-    copy_size: 64,
+    copy_size: 12 + BootRecord::LENGTH as u32,
 };
 /// First byte of EEPROM that is free for others.
 pub const EEPROM_END: u32 = PLACE.offset + 2 * PLACE.copy_size;
@@ -21,7 +21,7 @@ pub const EEPROM_END: u32 = PLACE.offset + 2 * PLACE.copy_size;
 pub const TRIAL_STARTS: u8 = 3;
 
 /// What the bootloader has to do, and which image lies where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BootRecord {
     /// What the engine is at.
     pub phase: Phase,
@@ -38,30 +38,148 @@ pub struct BootRecord {
 }
 
 impl BootRecord {
+    /// Bytes of a record in EEPROM.
+    const LENGTH: usize = 20;
+
     /// The record; a new device has none yet and begins with [`Phase::Idle`].
     pub fn load(eeprom: &impl Eeprom) -> BootRecord {
-        let mut buffer = [0; PLACE.capacity()];
-        PLACE
-            .load(eeprom, &mut buffer)
-            .and_then(|bytes| postcard::from_bytes(bytes).ok())
-            .unwrap_or_default()
+        let mut bytes = [0; Self::LENGTH];
+        match PLACE.load(eeprom, &mut bytes) {
+            Some(_) => BootRecord::from_bytes(&bytes),
+            None => BootRecord::default(),
+        }
     }
 
     /// Makes this the record that counts.
     pub fn save(&self, eeprom: &mut impl Eeprom) -> Result<(), WriteFailed> {
-        let mut buffer = [0; PLACE.capacity()];
-        let bytes = postcard::to_slice(self, &mut buffer).map_err(|_| WriteFailed)?;
-        PLACE.save(eeprom, bytes)
+        PLACE.save(eeprom, &self.to_bytes())
+    }
+
+    fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let (phase, starts_left) = match self.phase {
+            Phase::Idle => (0, 0),
+            Phase::Pending => (1, 0),
+            Phase::Installing => (2, 0),
+            Phase::Trial { starts_left } => (3, starts_left),
+            Phase::Reverting => (4, 0),
+        };
+        let (outcome, version, error) = match self.outcome {
+            Outcome::None => (0, Version::default(), 0),
+            Outcome::Installed(version) => (1, version, 0),
+            Outcome::Refused(version, error) => (2, version, error as u8),
+            Outcome::Reverted(version) => (3, version, 0),
+            Outcome::Unreadable(version) => (4, version, 0),
+        };
+        let mut bytes = [0; Self::LENGTH];
+        bytes[..4].copy_from_slice(&[phase, starts_left, outcome, error]);
+        bytes[4..12].copy_from_slice(&version.to_bytes());
+        bytes[12..16].copy_from_slice(&self.security_counter.to_le_bytes());
+        for (byte, slot) in bytes[16..].iter_mut().zip(self.slots()) {
+            *byte = slot.map_or(0, |slot| slot as u8 + 1);
+        }
+        bytes
+    }
+
+    /// What no firmware has written is read as the harmless case; the CRC has held, so it should not happen.
+    fn from_bytes(bytes: &[u8; Self::LENGTH]) -> BootRecord {
+        let [phase, starts_left, outcome, error, rest @ ..] = *bytes;
+        let (version, rest) = rest.split_first_chunk().expect("20 bytes");
+        let (counter, slots) = rest.split_first_chunk().expect("12 bytes");
+        let version = Version::from_bytes(version);
+        let slot = |index: usize| match slots[index] {
+            1 => Some(Slot::A),
+            2 => Some(Slot::B),
+            3 => Some(Slot::C),
+            _ => None,
+        };
+        BootRecord {
+            phase: match phase {
+                1 => Phase::Pending,
+                2 => Phase::Installing,
+                3 => Phase::Trial { starts_left },
+                4 => Phase::Reverting,
+                _ => Phase::Idle,
+            },
+            outcome: match outcome {
+                1 => Outcome::Installed(version),
+                2 => {
+                    let error = ImageError::ALL.get(usize::from(error));
+                    Outcome::Refused(version, *error.unwrap_or(&ImageError::NotAnImage))
+                }
+                3 => Outcome::Reverted(version),
+                4 => Outcome::Unreadable(version),
+                _ => Outcome::None,
+            },
+            security_counter: u32::from_le_bytes(*counter),
+            running: slot(0),
+            previous: slot(1),
+            staged: slot(2),
+        }
+    }
+
+    fn slots(&self) -> [Option<Slot>; 3] {
+        [self.running, self.previous, self.staged]
     }
 
     /// A slot of the store that holds nothing of value.
     pub fn free_slot(&self) -> Slot {
-        let taken = [self.running, self.previous, self.staged];
+        let taken = self.slots();
         Slot::ALL
             .into_iter()
             .find(|&slot| !taken.contains(&Some(slot)))
             // All three are taken only while a staged image waits: a new upload replaces that one.
             .or(self.staged)
             .unwrap_or(Slot::ALL[0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_comes_back_as_it_was() {
+        let version = Version {
+            major: 1,
+            minor: 2,
+            revision: 300,
+            build: 70_000,
+        };
+        let phases = [
+            Phase::Idle,
+            Phase::Pending,
+            Phase::Installing,
+            Phase::Trial { starts_left: 2 },
+            Phase::Reverting,
+        ];
+        let mut outcomes = vec![
+            Outcome::None,
+            Outcome::Installed(version),
+            Outcome::Reverted(version),
+            Outcome::Unreadable(version),
+        ];
+        outcomes.extend(ImageError::ALL.map(|error| Outcome::Refused(version, error)));
+        for phase in phases {
+            for &outcome in &outcomes {
+                for staged in [None, Some(Slot::A), Some(Slot::B), Some(Slot::C)] {
+                    let record = BootRecord {
+                        phase,
+                        outcome,
+                        security_counter: 0x0102_0304,
+                        running: Some(Slot::C),
+                        previous: None,
+                        staged,
+                    };
+                    assert_eq!(BootRecord::from_bytes(&record.to_bytes()), record);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn errors_are_listed_in_the_order_of_their_encoding() {
+        for (index, error) in ImageError::ALL.into_iter().enumerate() {
+            assert_eq!(error as usize, index);
+        }
     }
 }

@@ -15,12 +15,11 @@ use protocol::device::HeldImage;
 use protocol::frame::crc32;
 use protocol::image::Digest;
 use protocol::message::StorageError;
-use serde::{Deserialize, Serialize};
 
 use crate::memory::{NAND_BLOCK_PAGES, NAND_PAGE, Nand, ReadImage, Unreadable};
 
 /// One of the store's places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// Blocks 0 to 7.
     A,
@@ -58,37 +57,45 @@ impl Slot {
     }
 }
 
-/// What page 0 and the seal say, with a CRC behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Label {
-    sealed: bool,
-    image: HeldImage,
+/// What page 0 and the seal say of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Label {
+    Announced(HeldImage),
+    Sealed(HeldImage),
 }
 
-/// Bytes of a label: postcard, padded, then the CRC-32. Its length in the store never changes.
-const LABEL_LENGTH: usize = 64;
-/// Begins each label, so that neither an erased nor a foreign page looks like one.
-const LABEL_MAGIC: [u8; 4] = *b"LDk1";
+/// Bytes of a label: magic, image, CRC-32 of both.
+const LABEL_LENGTH: usize = 4 + HeldImage::LENGTH + 4;
+/// Begins a label, so that neither an erased nor a foreign page looks like one.
+const ANNOUNCED: [u8; 4] = *b"LDan";
+const SEALED: [u8; 4] = *b"LDse";
 
 impl Label {
     fn to_bytes(self) -> [u8; LABEL_LENGTH] {
+        let (magic, image) = match self {
+            Label::Announced(image) => (ANNOUNCED, image),
+            Label::Sealed(image) => (SEALED, image),
+        };
         let mut bytes = [0; LABEL_LENGTH];
-        bytes[..4].copy_from_slice(&LABEL_MAGIC);
-        // A label is at most 53 bytes long; the tests hold that.
-        let _ = postcard::to_slice(&self, &mut bytes[4..LABEL_LENGTH - 4]);
-        let crc = crc32(&bytes[..LABEL_LENGTH - 4]);
-        bytes[LABEL_LENGTH - 4..].copy_from_slice(&crc.to_le_bytes());
+        let (body, crc) = bytes.split_at_mut(LABEL_LENGTH - 4);
+        body[..4].copy_from_slice(&magic);
+        body[4..].copy_from_slice(&image.to_bytes());
+        crc.copy_from_slice(&crc32(body).to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8; LABEL_LENGTH]) -> Option<Label> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if crc32(body) != u32::from_le_bytes(*crc) || body[..4] != LABEL_MAGIC {
+        let (magic, image) = body.split_first_chunk::<4>()?;
+        if crc32(body) != u32::from_le_bytes(*crc) {
             return None;
         }
-        postcard::take_from_bytes(&body[4..])
-            .ok()
-            .map(|(label, _)| label)
+        let image = HeldImage::from_bytes(image.try_into().ok()?);
+        match *magic {
+            ANNOUNCED => Some(Label::Announced(image)),
+            SEALED => Some(Label::Sealed(image)),
+            _ => None,
+        }
     }
 }
 
@@ -140,10 +147,7 @@ pub fn begin<N: Nand>(
         digest,
         length,
     };
-    let label = Label {
-        sealed: false,
-        image,
-    };
+    let label = Label::Announced(image);
     for block in slot.blocks() {
         if nand.is_bad(block) {
             continue;
@@ -192,13 +196,10 @@ pub fn seal<N: Nand>(
     writing: &Writing,
     version: protocol::image::Version,
 ) -> Result<(), StorageError> {
-    let label = Label {
-        sealed: true,
-        image: HeldImage {
-            version,
-            ..writing.image
-        },
-    };
+    let label = Label::Sealed(HeldImage {
+        version,
+        ..writing.image
+    });
     let page = writing.block * NAND_BLOCK_PAGES + SEAL_PAGE;
     nand.program(page, 0, &label.to_bytes()).map_err(|_| {
         nand.mark_bad(writing.block);
@@ -220,16 +221,18 @@ pub fn held<N: Nand>(nand: &mut N, slot: Slot) -> Option<(HeldImage, InStore<'_,
     if !nand.is_there() {
         return None;
     }
-    let (block, label) = slot
-        .blocks()
-        .find_map(|block| Some((block, read_label(nand, block, SEAL_PAGE)?)))
-        .filter(|(_, label)| label.sealed && label.image.length <= CAPACITY)?;
+    let (block, image) =
+        slot.blocks()
+            .find_map(|block| match read_label(nand, block, SEAL_PAGE)? {
+                Label::Sealed(image) if image.length <= CAPACITY => Some((block, image)),
+                _ => None,
+            })?;
     Some((
-        label.image,
+        image,
         InStore {
             nand,
             block,
-            length: label.image.length,
+            length: image.length,
             open: None,
         },
     ))
@@ -285,27 +288,34 @@ mod tests {
     use super::*;
     use protocol::image::Version;
 
-    #[test]
-    fn the_longest_label_fits_and_comes_back() {
-        let label = Label {
-            sealed: true,
-            image: HeldImage {
-                version: Version {
-                    major: 255,
-                    minor: 255,
-                    revision: u16::MAX,
-                    build: u32::MAX,
-                },
-                digest: Digest([0xA5; 32]),
-                length: u32::MAX,
+    fn image() -> HeldImage {
+        HeldImage {
+            version: Version {
+                major: 1,
+                minor: 2,
+                revision: 3,
+                build: 4,
             },
-        };
-        assert_eq!(Label::from_bytes(&label.to_bytes()), Some(label));
+            digest: Digest([0xA5; 32]),
+            length: 0x1234,
+        }
+    }
+
+    #[test]
+    fn a_label_comes_back_as_it_was() {
+        for label in [Label::Announced(image()), Label::Sealed(image())] {
+            assert_eq!(Label::from_bytes(&label.to_bytes()), Some(label));
+        }
     }
 
     #[test]
     fn erased_and_changed_bytes_are_no_label() {
         assert_eq!(Label::from_bytes(&[0xFF; LABEL_LENGTH]), None);
         assert_eq!(Label::from_bytes(&[0; LABEL_LENGTH]), None);
+        for index in 0..LABEL_LENGTH {
+            let mut bytes = Label::Sealed(image()).to_bytes();
+            bytes[index] ^= 1;
+            assert_eq!(Label::from_bytes(&bytes), None, "byte {index}");
+        }
     }
 }
