@@ -4,6 +4,11 @@
 //! and those of the answer, stay the same in every version. Enums are append-only: the order of their variants is
 //! their encoding.
 
+#![expect(
+    clippy::large_enum_variant,
+    reason = "the device has no allocator to box with; a message lives only where it is sent or read"
+)]
+
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,298 @@
+//! A logger behind the browser's Web Serial.
+//!
+//! One [`SerialLink`] lives as long as the page: ports come and go, it stays. It never asks for permission by itself;
+//! only [`ask`] does, from a click. It does not know what is said, and never drops a byte that came while nobody waited.
+
+use core::time::Duration;
+
+use crate::time::now;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
+use host::link::{Link, LinkError};
+use js_sys::{Reflect, Uint8Array};
+use protocol::device::{USB_PRODUCT_ID, USB_VENDOR_ID};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{
+    DomException, ReadableStream, ReadableStreamDefaultReader, Serial, SerialOptions, SerialPort,
+    SerialPortFilter, SerialPortRequestOptions, WritableStreamDefaultWriter,
+};
+
+/// Means nothing over USB; the rate of a bridge, where there is one.
+const BAUD_RATE: u32 = 115_200;
+/// The default of 255 bytes would hold the rate near 1 MB/s.
+const BUFFER_SIZE: u32 = 16_384;
+/// How long a port may look open after the logger was told to restart. One that then still does is a bridge's.
+const VANISHES_WITHIN: Duration = Duration::from_secs(2);
+/// How often ports are looked for, besides when the browser tells of a new one.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How long a logger may refuse to take bytes.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The browser's Web Serial; none when it does not have it.
+pub(crate) fn serial() -> Option<Serial> {
+    let navigator = web_sys::window()?.navigator();
+    let serial = Reflect::get(&navigator, &"serial".into()).ok()?;
+    (!serial.is_undefined()).then(|| serial.unchecked_into())
+}
+
+/// Lets the person choose a logger; none when they chose none. Must be the first thing that a click does: the browser
+/// opens its chooser for nothing else.
+pub(crate) fn ask(serial: &Serial) -> impl Future<Output = Option<SerialPort>> + use<> {
+    let filter = SerialPortFilter::new();
+    filter.set_usb_vendor_id(USB_VENDOR_ID);
+    filter.set_usb_product_id(USB_PRODUCT_ID);
+    let options = SerialPortRequestOptions::new();
+    options.set_filters(&[filter]);
+    let chosen = serial.request_port_with_options(&options);
+    // Cancelled, an empty list and forbidden all give the same error.
+    async move { chosen.await.ok() }
+}
+
+/// What happened to the port, for whoever watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortEvent {
+    /// It was opened.
+    Opened,
+    /// It vanished: the logger was unplugged or restarts.
+    Lost,
+}
+
+/// Ports, of which at most one is open.
+pub(crate) struct SerialLink {
+    serial: Serial,
+    arrivals: UnboundedReceiver<()>,
+    /// Kept because the browser calls it.
+    _on_connect: Closure<dyn FnMut()>,
+    watch: Box<dyn Fn(PortEvent)>,
+    open: Option<OpenPort>,
+    /// Other loggers that were plugged in when the latest one was opened.
+    others: Vec<SerialPort>,
+}
+
+struct OpenPort {
+    port: SerialPort,
+    writer: WritableStreamDefaultWriter,
+    /// Ends when nothing reads from the port any more.
+    incoming: UnboundedReceiver<Vec<u8>>,
+    stop: UnboundedSender<()>,
+}
+
+impl SerialLink {
+    /// `watch` is told when a port opens or vanishes.
+    pub(crate) fn new(serial: Serial, watch: impl Fn(PortEvent) + 'static) -> Self {
+        let (arrived, arrivals) = unbounded();
+        // A listener with `once` is never called for real events in Chromium 156.
+        let on_connect = Closure::<dyn FnMut()>::new(move || {
+            let _ = arrived.unbounded_send(());
+        });
+        // Should it fail, ports are still found by looking.
+        let _ =
+            serial.add_event_listener_with_callback("connect", on_connect.as_ref().unchecked_ref());
+        SerialLink {
+            serial,
+            arrivals,
+            _on_connect: on_connect,
+            watch: Box::new(watch),
+            open: None,
+            others: Vec::new(),
+        }
+    }
+
+    /// Waits until a logger is plugged in.
+    pub(crate) async fn arrival(&mut self) {
+        self.arrivals.next().await;
+    }
+
+    /// Loggers that are plugged in and that the person has once chosen.
+    pub(crate) async fn known(&self) -> Vec<SerialPort> {
+        let Ok(ports) = self.serial.get_ports().await else {
+            return Vec::new();
+        };
+        ports
+            .iter()
+            .filter(|port| {
+                let info = port.get_info();
+                info.get_usb_vendor_id() == Some(USB_VENDOR_ID)
+                    && info.get_usb_product_id() == Some(USB_PRODUCT_ID)
+            })
+            .collect()
+    }
+
+    /// Opens a port; the one that was open is closed.
+    pub(crate) async fn open(&mut self, port: SerialPort) -> Result<(), LinkError> {
+        self.close().await;
+        let options = SerialOptions::new(BAUD_RATE);
+        options.set_buffer_size(BUFFER_SIZE);
+        port.open(&options).await.map_err(describe)?;
+        self.others = self.known().await;
+        self.others.retain(|other| *other != port);
+        let writer = port.writable().get_writer().map_err(describe)?;
+        let (received, incoming) = unbounded();
+        let (stop, stopped) = unbounded();
+        spawn_local(read_all(port.clone(), received, stopped));
+        self.open = Some(OpenPort {
+            port,
+            writer,
+            incoming,
+            stop,
+        });
+        (self.watch)(PortEvent::Opened);
+        Ok(())
+    }
+
+    /// Closes the port, when one is open. What was not sent yet is forgotten.
+    pub(crate) async fn close(&mut self) {
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
+        // A port that is gone refuses all of this, and is closed then.
+        let _ = open.stop.unbounded_send(());
+        while open.incoming.next().await.is_some() {}
+        let _ = open.writer.abort().await;
+        open.writer.release_lock();
+        let _ = open.port.close().await;
+    }
+
+    /// Bytes, or none when the time passed; whatever comes later is kept.
+    async fn next(&mut self, timeout: Duration) -> Result<Option<Vec<u8>>, LinkError> {
+        let open = self.open.as_mut().ok_or(LinkError::Lost)?;
+        match select(open.incoming.next(), timer(timeout)).await {
+            Either::Left((Some(bytes), _)) => Ok(Some(bytes)),
+            Either::Left((None, _)) => {
+                self.lost().await;
+                Err(LinkError::Lost)
+            }
+            Either::Right(_) => Ok(None),
+        }
+    }
+
+    async fn lost(&mut self) {
+        if self.open.is_some() {
+            (self.watch)(PortEvent::Lost);
+            self.close().await;
+        }
+    }
+}
+
+impl Link for SerialLink {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let open = self.open.as_ref().ok_or(LinkError::Lost)?;
+        let written = open
+            .writer
+            .write_with_chunk(&Uint8Array::from(bytes))
+            .into_future();
+        match select(written, timer(SEND_TIMEOUT)).await {
+            Either::Left((Ok(_), _)) => Ok(()),
+            Either::Left((Err(_), _)) => {
+                self.lost().await;
+                Err(LinkError::Lost)
+            }
+            Either::Right(_) => Err(LinkError::System("the logger takes no data.".into())),
+        }
+    }
+
+    async fn receive(&mut self, timeout: Duration) -> Result<Vec<u8>, LinkError> {
+        Ok(self.next(timeout).await?.unwrap_or_default())
+    }
+
+    async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        let others = core::mem::take(&mut self.others);
+        let vanishes = now() + VANISHES_WITHIN.as_secs_f64();
+        while self.open.is_some() {
+            match self.next(LOOK_AGAIN).await {
+                Ok(_) if now() > vanishes => return Ok(()),
+                // What still comes was said before the restart.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let end = now() + timeout.as_secs_f64();
+        loop {
+            // The one that was here before comes first, if another logger is plugged in too.
+            let (there, back): (Vec<_>, Vec<_>) = self
+                .known()
+                .await
+                .into_iter()
+                .partition(|port| others.contains(port));
+            for port in back.into_iter().chain(there) {
+                // A port that has just come may refuse for a moment: its permissions are being set.
+                if self.open(port).await.is_ok() {
+                    return Ok(());
+                }
+            }
+            if now() > end {
+                return Err(LinkError::NotBack);
+            }
+            select(self.arrivals.next(), timer(LOOK_AGAIN)).await;
+        }
+    }
+
+    async fn sleep(&mut self, time: Duration) {
+        timer(time).await;
+    }
+}
+
+/// Hands over all that comes until the port is lost or `stopped` says so; then gives the port's stream back.
+async fn read_all(
+    port: SerialPort,
+    received: UnboundedSender<Vec<u8>>,
+    mut stopped: UnboundedReceiver<()>,
+) {
+    // After an overrun the port has a new stream; after it is lost, none.
+    while let Ok(readable) = JsValue::from(port.readable()).dyn_into::<ReadableStream>() {
+        let Ok(reader) = ReadableStreamDefaultReader::new(&readable) else {
+            return;
+        };
+        loop {
+            match select(reader.read().into_future(), stopped.next()).await {
+                Either::Left((Ok(chunk), _)) => match chunk_bytes(&chunk) {
+                    Some(bytes) => {
+                        let _ = received.unbounded_send(bytes);
+                    }
+                    None => {
+                        reader.release_lock();
+                        return;
+                    }
+                },
+                Either::Left((Err(error), _)) => {
+                    reader.release_lock();
+                    if is_loss(&error) {
+                        return;
+                    }
+                    break;
+                }
+                Either::Right(_) => {
+                    let _ = reader.cancel().await;
+                    reader.release_lock();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the device is gone, and not only a byte.
+fn is_loss(error: &JsValue) -> bool {
+    error
+        .dyn_ref::<DomException>()
+        .is_none_or(|error| error.name() == "NetworkError")
+}
+
+/// The bytes of what a reader read; none when the stream has ended.
+fn chunk_bytes(chunk: &JsValue) -> Option<Vec<u8>> {
+    let value = Reflect::get(chunk, &"value".into()).ok()?;
+    Some(value.dyn_into::<Uint8Array>().ok()?.to_vec())
+}
+
+fn describe(error: JsValue) -> LinkError {
+    let words = error
+        .dyn_into::<DomException>()
+        .map_or_else(|_| "it did not open.".into(), |error| error.message());
+    LinkError::System(words)
+}
+
+fn timer(time: Duration) -> TimeoutFuture {
+    TimeoutFuture::new(time.as_millis().try_into().unwrap_or(u32::MAX))
+}

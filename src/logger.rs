@@ -1,0 +1,492 @@
+//! One logger and its state, as signals: the only thing that views talk to.
+//!
+//! It keeps what the logger said and what the person chose, and passes orders to the [session](crate::session), which
+//! alone talks to the logger. It holds no words for people, only the facts that views put into words, and it never
+//! says of a logger what that logger did not report.
+
+use std::sync::Arc;
+
+use futures_channel::mpsc::{UnboundedSender, unbounded};
+use host::check::{Objection, Plan, check};
+use host::conversation::TalkError;
+use host::device::Device;
+use host::firmware_file::{FileError, FirmwareFile, LARGEST_FILE};
+use host::settings::{Setting, Value};
+use host::update::{Progress, UpdateError};
+use js_sys::Uint8Array;
+use leptos::prelude::*;
+use protocol::device::{Program, Status};
+use protocol::image::Version;
+use protocol::message::Refusal;
+use protocol::settings::{Problem, SettingId};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{File, SerialPort};
+
+use crate::link::serial::{PortEvent, ask, serial};
+use crate::session;
+use crate::time::now;
+
+/// Whether there is a logger to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// This browser has no Web Serial.
+    Unsupported,
+    /// None was chosen yet, or it could not be used.
+    Disconnected(Option<Hindrance>),
+    /// It is being greeted and asked who it is.
+    Connecting,
+    /// It answers.
+    Connected,
+    /// It was unplugged; the page waits for it.
+    Lost,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hindrance {
+    /// The chooser was closed without choosing.
+    NothingChosen,
+    /// The logger that was chosen does not answer as one.
+    Failed(TalkError),
+}
+
+/// The firmware file that was dropped or picked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Chosen {
+    /// None yet.
+    Nothing,
+    /// It is being read.
+    Reading(String),
+    /// It is no firmware; whether a logger takes one that is, is the [plan](Logger::plan)'s matter.
+    Refused {
+        /// The file's name; none when there were several.
+        name: Option<String>,
+        /// Why.
+        error: Unreadable,
+    },
+    /// A whole image.
+    Whole {
+        /// The image.
+        file: Arc<FirmwareFile>,
+        /// Seconds that reading and checking took.
+        took: f64,
+    },
+}
+
+/// Why a file could not be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// More than one file was dropped.
+    Several,
+    /// The browser could not read it: a folder, or a file that is gone.
+    Browser,
+    /// It is no firmware.
+    File(FileError),
+}
+
+/// The steps of an update, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// The file was checked, before anything was sent.
+    Checked,
+    /// The image goes over, and the logger reads it back.
+    Copied,
+    /// The logger restarts into its bootloader.
+    Restarted,
+    /// The bootloader checks the image once more and writes it.
+    Installed,
+    /// The new firmware answers.
+    Started,
+    /// It was told that it may stay.
+    Confirmed,
+}
+
+impl Step {
+    /// All of them.
+    pub(crate) const ALL: [Step; 6] = [
+        Step::Checked,
+        Step::Copied,
+        Step::Restarted,
+        Step::Installed,
+        Step::Started,
+        Step::Confirmed,
+    ];
+}
+
+/// What goes on while the image is copied.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Copying {
+    /// Bytes go over.
+    Sending {
+        /// Bytes per second; none until there is something to measure.
+        rate: Option<f64>,
+    },
+    /// The cable is out.
+    Unplugged,
+    /// All is there; the logger reads it back.
+    ReadingBack,
+}
+
+/// An update under way, or how it went.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Course {
+    /// What ran before.
+    pub(crate) from: Option<Version>,
+    /// What is being installed.
+    pub(crate) to: Version,
+    /// The step under way; when the update ended, the one it ended in.
+    pub(crate) step: Step,
+    /// Seconds that the finished steps took, in their order.
+    pub(crate) took: Vec<f64>,
+    /// Seconds that the present step takes until now.
+    pub(crate) elapsed: f64,
+    /// What goes on in [`Step::Copied`].
+    pub(crate) copying: Copying,
+    /// Bytes that the logger keeps safe.
+    pub(crate) kept: u32,
+    /// Bytes in all.
+    pub(crate) total: u32,
+    /// How it ended.
+    pub(crate) end: Option<End>,
+    /// When the present step began.
+    began: f64,
+    /// When the present run of bytes began, and at which byte.
+    run: Option<(f64, u32)>,
+    /// When the port came back after the restart.
+    returned: Option<f64>,
+}
+
+/// How an update ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The logger reports the new image, confirmed.
+    Installed,
+    /// The person stopped it.
+    Cancelled,
+    /// It did not come to its good end.
+    Failed(UpdateError),
+}
+
+/// How writing settings ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The logger has them.
+    Done,
+    /// It refused one, and changed none.
+    Refused(SettingId, Problem),
+    /// It did not come to that.
+    Failed(TalkError),
+}
+
+/// What the session is told to do.
+pub(crate) enum Order {
+    /// Use this port.
+    Connect(SerialPort),
+    /// Bring the chosen file onto the logger.
+    Update,
+    /// Stop sending.
+    Cancel,
+    /// Change settings.
+    Write(Vec<(SettingId, Value)>),
+}
+
+/// The logger, as the page knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Logger {
+    /// Whether it can be talked to.
+    pub(crate) connection: RwSignal<Connection>,
+    /// Which of its programs answers.
+    pub(crate) program: RwSignal<Program>,
+    /// What it last said of itself; stays when it is unplugged.
+    pub(crate) device: RwSignal<Option<Device>>,
+    /// What it measures; none when it is unplugged or does not measure.
+    pub(crate) status: RwSignal<Option<Status>>,
+    /// Its settings with the values it has.
+    pub(crate) settings: RwSignal<Vec<Setting>>,
+    /// How the latest writing of settings ended.
+    pub(crate) written: RwSignal<Option<Written>>,
+    /// The firmware file.
+    pub(crate) chosen: RwSignal<Chosen>,
+    /// What an update with that file would do to this logger; none without both.
+    pub(crate) plan: Memo<Option<Result<Plan, Objection>>>,
+    /// The update.
+    pub(crate) course: RwSignal<Option<Course>>,
+    /// A version on trial that this page found and confirmed, without an update of its own.
+    pub(crate) confirmed: RwSignal<Option<Version>>,
+    orders: StoredValue<UnboundedSender<Order>, LocalStorage>,
+}
+
+impl Logger {
+    /// Begins to look for a logger that was chosen in an earlier visit.
+    pub(crate) fn new() -> Logger {
+        let (sender, orders) = unbounded();
+        let serial = serial();
+        let chosen = RwSignal::new(Chosen::Nothing);
+        let device = RwSignal::new(None::<Device>);
+        let plan = Memo::new(move |_| {
+            chosen.with(|chosen| match chosen {
+                Chosen::Whole { file, .. } => {
+                    device.with(|device| device.as_ref().map(|device| check(file, device)))
+                }
+                _ => None,
+            })
+        });
+        let logger = Logger {
+            connection: RwSignal::new(match serial {
+                Some(_) => Connection::Disconnected(None),
+                None => Connection::Unsupported,
+            }),
+            program: RwSignal::new(Program::Application),
+            device,
+            status: RwSignal::new(None),
+            settings: RwSignal::new(Vec::new()),
+            written: RwSignal::new(None),
+            chosen,
+            plan,
+            course: RwSignal::new(None),
+            confirmed: RwSignal::new(None),
+            orders: StoredValue::new_local(sender),
+        };
+        if let Some(serial) = serial {
+            spawn_local(session::run(logger, serial, orders));
+        }
+        logger
+    }
+
+    /// Lets the person choose a logger. To be called from a click, before anything else.
+    pub(crate) fn connect(self) {
+        let Some(serial) = serial() else { return };
+        let port = ask(&serial);
+        spawn_local(async move {
+            match port.await {
+                Some(port) => self.order(Order::Connect(port)),
+                None => self.connection.update(|connection| {
+                    if let Connection::Disconnected(hindrance) = connection {
+                        *hindrance = Some(Hindrance::NothingChosen);
+                    }
+                }),
+            }
+        });
+    }
+
+    /// Takes the files that were dropped or picked. Nothing is sent.
+    pub(crate) fn choose(self, files: Vec<File>) {
+        if self.is_updating() || files.is_empty() {
+            return;
+        }
+        self.course.set(None);
+        let [file] = files.as_slice() else {
+            self.chosen.set(Chosen::Refused {
+                name: None,
+                error: Unreadable::Several,
+            });
+            return;
+        };
+        self.chosen.set(Chosen::Reading(file.name()));
+        let file = file.clone();
+        spawn_local(async move {
+            let began = now();
+            let read = read(&file).await;
+            self.chosen.set(match read {
+                Ok(file) => Chosen::Whole {
+                    file: Arc::new(file),
+                    took: now() - began,
+                },
+                Err(error) => Chosen::Refused {
+                    name: Some(file.name()),
+                    error,
+                },
+            });
+        });
+    }
+
+    /// Brings the chosen file onto the logger.
+    pub(crate) fn update(self) {
+        self.order(Order::Update);
+    }
+
+    /// Stops an update that still sends.
+    pub(crate) fn cancel_update(self) {
+        self.order(Order::Cancel);
+    }
+
+    /// Changes settings on the logger.
+    pub(crate) fn write_settings(self, changes: Vec<(SettingId, Value)>) {
+        self.written.set(None);
+        self.order(Order::Write(changes));
+    }
+
+    /// Whether an update is under way; tracked.
+    pub(crate) fn is_updating(self) -> bool {
+        self.course
+            .with(|course| course.as_ref().is_some_and(|course| course.end.is_none()))
+    }
+
+    /// Whether the logger answers; tracked.
+    pub(crate) fn is_connected(self) -> bool {
+        self.connection
+            .with(|connection| *connection == Connection::Connected)
+    }
+
+    fn order(self, order: Order) {
+        // The session lives as long as the page.
+        self.orders.with_value(|orders| {
+            let _ = orders.unbounded_send(order);
+        });
+    }
+}
+
+/// What the session reports.
+impl Logger {
+    /// The chosen file, when it is one.
+    pub(crate) fn whole_file(self) -> Option<(Arc<FirmwareFile>, f64)> {
+        self.chosen.with_untracked(|chosen| match chosen {
+            Chosen::Whole { file, took } => Some((file.clone(), *took)),
+            _ => None,
+        })
+    }
+
+    /// An update with `file` begins.
+    pub(crate) fn update_begins(self, device: &Device, file: &FirmwareFile, checked_in: f64) {
+        self.confirmed.set(None);
+        self.course.set(Some(Course {
+            from: device.running.map(|running| running.version),
+            to: file.version(),
+            step: Step::Copied,
+            took: vec![checked_in],
+            elapsed: 0.0,
+            copying: Copying::Sending { rate: None },
+            kept: 0,
+            total: file.image().len() as u32,
+            end: None,
+            began: now(),
+            run: None,
+            returned: None,
+        }));
+    }
+
+    /// It came further.
+    pub(crate) fn update_progresses(self, progress: Progress) {
+        self.change_course(|course| course.progresses(progress));
+    }
+
+    /// Time passed.
+    pub(crate) fn update_waits(self) {
+        self.change_course(|course| course.elapsed = now() - course.began);
+    }
+
+    /// It ended.
+    pub(crate) fn update_ends(self, end: End) {
+        self.change_course(|course| {
+            if end == End::Installed {
+                course.finish(now());
+            }
+            course.end = Some(end);
+        });
+    }
+
+    /// Whether it may still be stopped: the logger has not been told to install.
+    pub(crate) fn may_cancel(self) -> bool {
+        self.course
+            .with_untracked(|course| course.as_ref().is_some_and(Course::may_cancel))
+    }
+
+    /// The port opened or vanished.
+    pub(crate) fn port_changed(self, event: PortEvent) {
+        if event == PortEvent::Lost {
+            self.status.set(None);
+        }
+        if !untrack(|| self.is_updating()) {
+            return;
+        }
+        self.change_course(|course| match (event, course.step) {
+            (PortEvent::Lost, Step::Restarted) => course.enter(Step::Installed, now()),
+            (PortEvent::Opened, Step::Installed) => course.returned = Some(now()),
+            _ => {}
+        });
+    }
+
+    fn change_course(self, change: impl FnOnce(&mut Course)) {
+        self.course.update(|course| {
+            if let Some(course) = course {
+                change(course);
+            }
+        });
+    }
+}
+
+impl Course {
+    /// Whether the logger has not been told to install yet.
+    pub(crate) fn may_cancel(&self) -> bool {
+        self.end.is_none() && self.step == Step::Copied && self.copying != Copying::ReadingBack
+    }
+
+    /// How much the logger keeps safe, in percent.
+    pub(crate) fn percent(&self) -> u32 {
+        (u64::from(self.kept) * 100 / u64::from(self.total.max(1))) as u32
+    }
+
+    fn progresses(&mut self, progress: Progress) {
+        let now = now();
+        match progress {
+            Progress::Sending { kept, total } => {
+                let (since, first) = *self.run.get_or_insert((now, kept));
+                let time = now - since;
+                // Shorter times measure the computer, not the link.
+                let rate = (time > 0.05).then(|| f64::from(kept.saturating_sub(first)) / time);
+                self.copying = Copying::Sending { rate };
+                (self.kept, self.total) = (kept, total);
+            }
+            Progress::Unplugged { kept, total } => {
+                self.run = None;
+                self.copying = Copying::Unplugged;
+                (self.kept, self.total) = (kept, total);
+            }
+            Progress::Checking => self.copying = Copying::ReadingBack,
+            Progress::Installing => self.enter(Step::Restarted, now),
+            Progress::Started => {
+                let returned = self.returned.unwrap_or(now);
+                self.enter(Step::Started, returned);
+                self.enter(Step::Confirmed, now);
+            }
+            Progress::Confirming => {}
+        }
+        self.elapsed = now - self.began;
+    }
+
+    /// Ends all steps before `step`; a link that stays through a restart cannot tell some of them apart.
+    fn enter(&mut self, step: Step, time: f64) {
+        while self.step < step {
+            self.finish(time);
+            self.step = Step::ALL[self.took.len()];
+        }
+    }
+
+    /// Ends the present step.
+    fn finish(&mut self, time: f64) {
+        self.took.push(time - self.began);
+        self.began = time;
+        self.elapsed = 0.0;
+    }
+}
+
+async fn read(file: &File) -> Result<FirmwareFile, Unreadable> {
+    if file.size() > LARGEST_FILE as f64 {
+        return Err(Unreadable::File(FileError::TooLarge));
+    }
+    let buffer = file.array_buffer().await.map_err(|_| Unreadable::Browser)?;
+    let bytes = Uint8Array::new(&buffer).to_vec();
+    FirmwareFile::read(&file.name(), &bytes).map_err(Unreadable::File)
+}
+
+impl From<Result<(), TalkError>> for Written {
+    fn from(result: Result<(), TalkError>) -> Written {
+        match result {
+            Ok(()) => Written::Done,
+            Err(TalkError::Refused(Refusal::Setting { id, problem })) => {
+                Written::Refused(id, problem)
+            }
+            Err(error) => Written::Failed(error),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The one task that talks to the logger: it connects, asks how the logger is, and carries out orders one after
+//! another, so that nothing ever speaks while something else does.
+//!
+//! All it learns goes to [`Logger`]. It never decides to change a logger by itself, but for one thing: firmware on
+//! trial that answers is confirmed, because answering is what the trial is about.
+
+use core::convert::Infallible;
+use core::pin::pin;
+use core::time::Duration;
+
+use futures_channel::mpsc::UnboundedReceiver;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
+use host::conversation::{Conversation, TalkError};
+use host::device::{Device, read_status};
+use host::link::{Link, LinkError};
+use host::settings;
+use host::update::update;
+use leptos::prelude::*;
+use protocol::device::{Phase, Program};
+use protocol::message::CommonRequest;
+use web_sys::{Serial, SerialPort};
+
+use crate::link::serial::SerialLink;
+use crate::logger::{Chosen, Connection, End, Hindrance, Logger, Order, Written};
+
+/// How often the logger is asked what it measures.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// How often the elapsed time of an update is shown anew, in milliseconds.
+const TICK: u32 = 200;
+/// How often a port that has just come is tried: the system may still be setting its permissions.
+const OPEN_TRIES: usize = 5;
+/// Between two tries.
+const OPEN_PAUSE: Duration = Duration::from_millis(300);
+
+/// Lives as long as the page.
+pub(crate) async fn run(logger: Logger, serial: Serial, mut orders: UnboundedReceiver<Order>) {
+    let mut link = SerialLink::new(serial, move |event| logger.port_changed(event));
+    let mut known = link.known().await.into_iter().next();
+    loop {
+        let port = match known.take() {
+            Some(port) => port,
+            None => next_port(&mut link, &mut orders).await,
+        };
+        logger.connection.set(Connection::Connecting);
+        let (returned, error) = match open(link, port).await {
+            Ok(mut conversation) => {
+                let Err(error) = attend(&mut conversation, logger, &mut orders).await;
+                (conversation.into_link(), error)
+            }
+            Err(failed) => failed,
+        };
+        link = returned;
+        link.close().await;
+        logger.status.set(None);
+        logger.connection.set(match error {
+            TalkError::Link(LinkError::Lost | LinkError::NotBack) => Connection::Lost,
+            error => Connection::Disconnected(Some(Hindrance::Failed(error))),
+        });
+    }
+}
+
+/// A port to try: one that the person chose now, or one chosen before that was plugged in.
+async fn next_port(link: &mut SerialLink, orders: &mut UnboundedReceiver<Order>) -> SerialPort {
+    loop {
+        match select(orders.next(), pin!(link.arrival())).await {
+            Either::Left((Some(Order::Connect(port)), _)) => return port,
+            // Without a logger, nothing else can be done.
+            Either::Left(_) => continue,
+            Either::Right(_) => {}
+        }
+        if let Some(port) = link.known().await.into_iter().next() {
+            return port;
+        }
+    }
+}
+
+async fn open(
+    mut link: SerialLink,
+    port: SerialPort,
+) -> Result<Conversation<SerialLink>, (SerialLink, TalkError)> {
+    let mut tries = 1;
+    while let Err(error) = link.open(port.clone()).await {
+        if tries == OPEN_TRIES {
+            return Err((link, error.into()));
+        }
+        tries += 1;
+        link.sleep(OPEN_PAUSE).await;
+    }
+    Conversation::open(link).await
+}
+
+/// Deals with a logger until it is gone.
+async fn attend<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+    orders: &mut UnboundedReceiver<Order>,
+) -> Result<Infallible, TalkError> {
+    get_to_know(conversation, logger).await?;
+    loop {
+        // The bootloader measures nothing.
+        if conversation.hello().program == Program::Application {
+            let status = read_status(conversation).await;
+            logger.status.set(unless_refused(status)?);
+        }
+        let order = match select(
+            orders.next(),
+            pin!(conversation.link().receive(STATUS_EVERY)),
+        )
+        .await
+        {
+            Either::Left((order, _)) => order,
+            Either::Right((late, _)) => {
+                // What nobody asked for is a late answer.
+                late?;
+                continue;
+            }
+        };
+        match order {
+            Some(Order::Update) => bring_up_to_date(conversation, logger, orders).await?,
+            Some(Order::Write(changes)) => {
+                let result = settings::write(conversation, &changes).await;
+                let lost = matches!(result, Err(TalkError::Link(_)));
+                if result.is_ok() {
+                    read_settings(conversation, logger).await?;
+                }
+                logger.written.set(Some(Written::from(result.clone())));
+                if lost {
+                    result?;
+                }
+            }
+            // There is a logger already, or nothing to cancel any more.
+            Some(Order::Connect(_) | Order::Cancel) | None => {}
+        }
+    }
+}
+
+/// Asks the logger who it is, and takes its firmware out of its trial.
+async fn get_to_know<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+) -> Result<(), TalkError> {
+    let program = conversation.hello().program;
+    let mut device = Device::read(conversation).await?;
+    let same = logger.device.with_untracked(|before| {
+        before
+            .as_ref()
+            .is_some_and(|before| before.serial == device.serial)
+    });
+    if !same {
+        logger.course.set(None);
+        logger.confirmed.set(None);
+        logger.written.set(None);
+        logger.settings.set(Vec::new());
+    }
+    if let (Program::Application, Phase::Trial { .. }, Some(running)) =
+        (program, device.phase, device.running)
+    {
+        let digest = running.digest;
+        unless_refused(conversation.tell(CommonRequest::Confirm { digest }).await)?;
+        device = Device::read(conversation).await?;
+        if device.phase == Phase::Idle {
+            logger.confirmed.set(Some(running.version));
+            forget_failure(logger, &device);
+        }
+    }
+    logger.program.set(program);
+    if logger
+        .device
+        .with_untracked(|before| before.as_ref() != Some(&device))
+    {
+        logger.device.set(Some(device));
+    }
+    if program == Program::Application {
+        read_settings(conversation, logger).await?;
+    }
+    logger.connection.set(Connection::Connected);
+    Ok(())
+}
+
+/// An update that was given up has come to its good end after all.
+fn forget_failure(logger: Logger, device: &Device) {
+    let arrived = logger.chosen.with_untracked(|chosen| match chosen {
+        Chosen::Whole { file, .. } => device
+            .running
+            .is_some_and(|running| running.digest == file.digest()),
+        _ => false,
+    });
+    if arrived {
+        logger.course.set(None);
+    }
+}
+
+async fn read_settings<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+) -> Result<(), TalkError> {
+    let settings = unless_refused(settings::read(conversation).await)?.unwrap_or_default();
+    if logger.settings.with_untracked(|before| *before != settings) {
+        logger.settings.set(settings);
+    }
+    Ok(())
+}
+
+async fn bring_up_to_date<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+    orders: &mut UnboundedReceiver<Order>,
+) -> Result<(), TalkError> {
+    let Some((file, checked_in)) = logger.whole_file() else {
+        return Ok(());
+    };
+    let Some(device) = logger.device.get_untracked() else {
+        return Ok(());
+    };
+    logger.update_begins(&device, &file, checked_in);
+    let end = {
+        let mut update = pin!(update(conversation, &device, &file, |progress| {
+            logger.update_progresses(progress);
+        }));
+        loop {
+            let meanwhile = select(orders.next(), TimeoutFuture::new(TICK));
+            match select(update.as_mut(), meanwhile).await {
+                Either::Left((Ok(device), _)) => {
+                    logger.device.set(Some(device));
+                    break End::Installed;
+                }
+                Either::Left((Err(error), _)) => break End::Failed(error),
+                Either::Right((Either::Left((Some(Order::Cancel), _)), _))
+                    if logger.may_cancel() =>
+                {
+                    break End::Cancelled;
+                }
+                Either::Right(_) => logger.update_waits(),
+            }
+        }
+    };
+    logger.update_ends(end);
+    get_to_know(conversation, logger).await
+}
+
+/// A refusal is an answer too: the logger does not offer it.
+fn unless_refused<T>(result: Result<T, TalkError>) -> Result<Option<T>, TalkError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(TalkError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

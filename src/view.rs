@@ -1,0 +1,13 @@
+//! What a person sees: one file a view. Views hold the words; they read [`Logger`](crate::logger::Logger) and give it
+//! orders, and never talk to a logger themselves.
+
+mod course;
+mod details;
+mod device_card;
+mod dynamic;
+mod firmware_file;
+mod settings;
+pub(crate) mod shell;
+mod update;
+mod welcome;
+mod words;

@@ -1,0 +1,69 @@
+//! Numbers and names as people read them.
+
+use host::conversation::TalkError;
+use host::device::Device;
+use host::link::LinkError;
+use protocol::image::Digest;
+
+/// A number with so many decimals. The browser writes it: Rust's own way would be a tenth of the page.
+pub(crate) fn decimal(number: f64, decimals: u8) -> String {
+    // It refuses more than 100 decimals only.
+    js_sys::Number::from(number)
+        .to_fixed(decimals)
+        .map_or_else(|_| String::new(), Into::into)
+}
+
+/// A size, such as `33.8 KB`; 1 KB is 1024 bytes.
+pub(crate) fn kilobytes(bytes: u32) -> String {
+    format!("{} KB", decimal(f64::from(bytes) / 1024.0, 1))
+}
+
+/// A time in seconds, such as `0.02 s` or `3.1 s`.
+pub(crate) fn seconds(time: f64) -> String {
+    match time {
+        ..0.1 => format!("{} s", decimal(time, 2)),
+        ..100.0 => format!("{} s", decimal(time, 1)),
+        _ => format!("{} min", decimal(time / 60.0, 0)),
+    }
+}
+
+/// A count with its thousands apart, from five digits on.
+pub(crate) fn count(number: u32) -> String {
+    let digits = number.to_string();
+    if digits.len() < 5 {
+        return digits;
+    }
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            // A narrow space that no line breaks at.
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The beginning of a digest: enough to compare by eye.
+pub(crate) fn short(digest: Digest) -> String {
+    let mut text = digest.to_string();
+    text.truncate(16);
+    text
+}
+
+/// What a logger is called that has no name of its own.
+pub(crate) fn nameless(device: &Device) -> String {
+    let serial = device.serial.to_string();
+    let (_, last) = serial.split_at(serial.len() - 4);
+    format!("{} {last}", device.model)
+}
+
+/// Why there is no connection, and what to do.
+pub(crate) fn no_connection(error: &TalkError) -> String {
+    match error {
+        TalkError::Link(LinkError::System(_)) => format!(
+            "{error} Close other programs that use the logger, unplug it and plug it in again. On Linux, your user must be allowed to use serial ports (on many systems: be in the group dialout)."
+        ),
+        error => error.to_string(),
+    }
+}
