@@ -118,41 +118,50 @@ pub async fn update<L: Link>(
     check(file, device).map_err(UpdateError::Objection)?;
     let digest = file.digest();
     let total = file.image().len() as u32;
+    let runs = |device: &Device| {
+        device
+            .running
+            .is_some_and(|running| running.digest == digest)
+    };
     let mut kept = 0;
 
-    while let Err(error) = stage(conversation, file, |step| {
-        if let Progress::Sending { kept: now, .. } = step {
-            kept = now;
+    let after = loop {
+        let staged = stage(conversation, file, |step| {
+            if let Progress::Sending { kept: now, .. } = step {
+                kept = now;
+            }
+            progress(step);
+        })
+        .await;
+        match staged {
+            Ok(()) => {
+                progress(Progress::Installing);
+                match conversation.tell(CommonRequest::Reboot).await {
+                    // The answer may be lost in the restart.
+                    Ok(()) | Err(TalkError::Link(LinkError::Lost) | TalkError::Silent) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                break come_back(conversation, device, INSTALL_TIMEOUT).await?;
+            }
+            Err(TalkError::Link(LinkError::Lost)) => {
+                progress(Progress::Unplugged { kept, total });
+                let back = come_back(conversation, device, REPLUG_TIMEOUT).await?;
+                // It lost power after it was told to install, and has done so.
+                if runs(&back) {
+                    break back;
+                }
+            }
+            Err(error) => return Err(error.into()),
         }
-        progress(step);
-    })
-    .await
-    {
-        if error != TalkError::Link(LinkError::Lost) {
-            return Err(error.into());
-        }
-        progress(Progress::Unplugged { kept, total });
-        come_back(conversation, device, REPLUG_TIMEOUT).await?;
-    }
-
-    progress(Progress::Installing);
-    match conversation.tell(CommonRequest::Reboot).await {
-        // The answer may be lost in the restart.
-        Ok(()) | Err(TalkError::Link(LinkError::Lost) | TalkError::Silent) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let after = come_back(conversation, device, INSTALL_TIMEOUT).await?;
-    if after.running.is_none_or(|running| running.digest != digest) {
+    };
+    if !runs(&after) {
         return Err(not_installed(after));
     }
     progress(Progress::Started);
     progress(Progress::Confirming);
     conversation.tell(CommonRequest::Confirm { digest }).await?;
     let confirmed = Device::read(conversation).await?;
-    let runs = confirmed
-        .running
-        .is_some_and(|running| running.digest == digest);
-    if runs && confirmed.phase == Phase::Idle {
+    if runs(&confirmed) && confirmed.phase == Phase::Idle {
         Ok(confirmed)
     } else {
         Err(not_installed(confirmed))
