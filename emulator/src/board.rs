@@ -4,7 +4,7 @@
 //!
 //! | pin | connected to |
 //! |---|---|
-//! | PA0, PA1 | analog inputs of the logger (ADC channels 0 and 1) |
+//! | PA0, PA1 | analog inputs of the logger (ADC channels 0 and 1); PA0 is wake-up pin 1 too |
 //! | PA4 | chip select of the NAND, active low, with a pull-up |
 //! | PA5, PA6, PA7 | SPI1 SCK, MISO, MOSI of the NAND |
 //! | PA9 | VBUS through a divider: high while a USB cable is plugged in |
@@ -51,11 +51,12 @@ impl Board {
         self.usb.is_attached()
     }
 
-    /// Levels that the board drives into port A.
+    /// Levels that the board drives into port A. The Schmitt trigger's threshold is taken as half the supply.
     pub(crate) fn port_a(&self) -> u16 {
-        u16::from(self.is_usb_powered()) << VBUS_SENSE
+        let high = |pin: usize| u16::from(self.inputs[pin] > self.supply / 2) << pin;
+        u16::from(self.is_usb_powered()) << VBUS_SENSE | high(0) | high(1)
     }
 
     /// Pins of port A that the board drives, whatever the chip's pull resistors say.
-    pub(crate) const PORT_A_DRIVEN: u16 = 1 << VBUS_SENSE;
+    pub(crate) const PORT_A_DRIVEN: u16 = 1 << VBUS_SENSE | 3;
 }

@@ -8,6 +8,7 @@ use core::fmt;
 use crate::board::Board;
 use crate::chip::Chip;
 use crate::chip::flash::{EEPROM_SIZE, OptionBytes};
+use crate::chip::usart::Serial;
 use crate::cpu::bus::{Bus, ResetCause};
 use crate::cpu::{Core, FaultReport, Stop};
 use crate::fault::{CutPoint, Faults, Random};
@@ -20,6 +21,8 @@ use crate::usb_host::UsbHost;
 const POWER_ON_TIME: Time = Time::from_millis(2);
 /// From any other reset to the first instruction: the pulse on NRST, RM0376.
 const RESET_TIME: Time = Time::from_micros(20);
+/// From a wake-up event in STANDBY to the first instruction, with PWR_CR.FWU and without: DS10182, typical.
+const STANDBY_TIME: [Time; 2] = [Time::from_micros(65), Time::from_micros(2_200)];
 
 /// What a machine is made with.
 #[derive(Clone, Debug)]
@@ -110,7 +113,7 @@ impl std::error::Error for Halt {}
 
 /// How often the chip was reset, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Resets([u64; 5]);
+struct Resets([u64; 7]);
 
 const fn index(cause: ResetCause) -> usize {
     match cause {
@@ -119,7 +122,33 @@ const fn index(cause: ResetCause) -> usize {
         ResetCause::Software => 2,
         ResetCause::IndependentWatchdog => 3,
         ResetCause::OptionBytes => 4,
+        ResetCause::LowPower => 5,
+        ResetCause::Standby => 6,
     }
+}
+
+/// How long the chip was in each of its power modes while the battery was connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PowerTime {
+    /// The core executes, stalls on flash or comes out of reset.
+    pub run: Time,
+    /// The core sleeps while clocks run; coming out of STOP counts as this.
+    pub sleep: Time,
+    /// STOP: every clock is off but the LSI.
+    pub stop: Time,
+    /// STANDBY: everything is off but RTC and watchdog.
+    pub standby: Time,
+}
+
+/// A serial port of the chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SerialPort {
+    /// On PA9 and PA10, or PB6 and PB7.
+    Usart1,
+    /// On PA2 and PA3, or PA14 and PA15.
+    Usart2,
+    /// On PB10 and PB11.
+    Lpuart1,
 }
 
 /// A logger. A clone is a snapshot.
@@ -130,6 +159,9 @@ pub struct Machine {
     chip: Chip,
     random: Random,
     on: bool,
+    /// When the battery was connected last, and the time with it before.
+    on_since: Time,
+    on_before: Time,
     halt: Option<Halt>,
     locked_up: Option<FaultReport>,
     resets: Resets,
@@ -147,6 +179,8 @@ impl Machine {
             chip: Chip::new(options.strict, options.unique_id),
             random: Random::new(options.seed),
             on: false,
+            on_since: Time::ZERO,
+            on_before: Time::ZERO,
             halt: None,
             locked_up: None,
             resets: Resets::default(),
@@ -203,13 +237,18 @@ impl Machine {
             return;
         }
         self.on = true;
+        self.on_since = self.core.now();
         self.chip.faults.power_on();
         self.chip.board.nand.power_on();
+        self.scramble_ram();
+        self.reset(ResetCause::PowerOn);
+    }
+
+    fn scramble_ram(&mut self) {
         let random = &mut self.random;
         for cells in self.memory.ram_mut().chunks_exact_mut(8) {
             cells.copy_from_slice(&random.next().to_le_bytes());
         }
-        self.reset(ResetCause::PowerOn);
     }
 
     /// Takes battery and USB power away at once. Registers and RAM are lost; flash, EEPROM, option bytes and NAND stay,
@@ -220,6 +259,9 @@ impl Machine {
         }
         self.on = false;
         self.halt = None;
+        let now = self.core.now();
+        self.on_before += now.since(self.on_since);
+        self.chip.power_off(now);
         let seed = self.random.next();
         self.chip.flash_mut().abort(&mut self.memory, seed);
         self.chip.board.nand.power_off(seed);
@@ -242,9 +284,14 @@ impl Machine {
     fn reset(&mut self, cause: ResetCause) {
         let seed = self.random.next();
         let now = self.core.now();
+        let standby = STANDBY_TIME[usize::from(!self.chip.fast_wakeup())];
         self.chip.reset(cause, &mut self.memory, now, seed);
         let delay = match cause {
             ResetCause::PowerOn => POWER_ON_TIME,
+            ResetCause::Standby => {
+                self.scramble_ram();
+                standby
+            }
             _ => RESET_TIME,
         };
         self.core.reset(&self.memory, now + delay);
@@ -305,14 +352,7 @@ impl Machine {
                 return self.stop(Halt::Violation(text));
             }
             match stop {
-                Stop::Deadline => {
-                    let stopped = self.core.is_sleeping() && self.core.deep_sleep_requested();
-                    if stopped && self.core.strict() {
-                        return self
-                            .stop(Halt::Violation("STOP and STANDBY are not modelled".into()));
-                    }
-                    return Ok(());
-                }
+                Stop::Deadline => return Ok(()),
                 Stop::Reset(cause) => self.reset(cause),
                 Stop::Breakpoint(number) => return self.stop(Halt::Breakpoint(number)),
                 Stop::Lockup(report) => {
@@ -381,6 +421,31 @@ impl Machine {
     /// The counter of operations and the plan of the cut, to record or cancel.
     pub fn faults_mut(&mut self) -> &mut Faults {
         &mut self.chip.faults
+    }
+
+    /// How long the chip was in each of its power modes, all its life: what its battery pays for.
+    pub fn power_time(&self) -> PowerTime {
+        let now = self.core.now();
+        let on = match self.on {
+            true => self.on_before + now.since(self.on_since),
+            false => self.on_before,
+        };
+        let (stop, standby) = self.chip.deep_sleep_time(now);
+        PowerTime {
+            run: on.since(self.core.asleep()),
+            sleep: self.core.asleep().since(stop + standby),
+            stop,
+            standby,
+        }
+    }
+
+    /// The other end of a serial port's cable, to send, receive and set its rate.
+    pub fn serial(&mut self, port: SerialPort) -> &mut Serial {
+        self.chip.serial_mut(match port {
+            SerialPort::Usart1 => 0,
+            SerialPort::Usart2 => 1,
+            SerialPort::Lpuart1 => 2,
+        })
     }
 
     /// The computer at the USB cable.
@@ -843,24 +908,279 @@ mod tests {
         assert_eq!(result(&machine, 0), 0);
     }
 
+    const RTC: u32 = 0x4000_2800;
+    const EXTI: u32 = 0x4001_0400;
+    const SCR: u32 = 0xE000_ED10;
+
+    /// WFI with interrupts masked: it ends without a handler.
+    fn wait_for_interrupt(mut program: Program) -> Program {
+        program.code(&[0xB672, 0xBF30]);
+        program
+    }
+
+    /// The RTC on the LSI, unlocked, its access open.
+    fn with_rtc(program: Program) -> Program {
+        program
+            .write(RCC + 0x38, 1 << 28)
+            .write(PWR, 0x0900)
+            .wait_clear(PWR + 4, 1 << 4)
+            .write(RCC + 0x50, 1)
+            .wait_set(RCC + 0x50, 2)
+            .write(RCC + 0x50, 1 | 2 << 16 | 1 << 18)
+            .write(RTC + 0x24, 0xCA)
+            .write(RTC + 0x24, 0x53)
+    }
+
+    /// A wake-up from the RTC each 999.8 ms, through EXTI line 20, its interrupt enabled.
+    fn with_wakeup_timer(program: Program) -> Program {
+        with_rtc(program)
+            .write(RTC + 0x14, 2311)
+            .write(RTC + 8, 1 << 10 | 1 << 14)
+            .write(EXTI, 1 << 20)
+            .write(EXTI + 8, 1 << 20)
+            .write(0xE000_E100, 1 << 2)
+    }
+
     #[test]
-    fn deep_sleep_is_not_taken_for_sleep_in_strict_mode() {
-        let mut program = Program::new().write(0xE000_ED10, 4);
-        program.code(&[0xBF30]);
-        let halt = powered(&program.stop())
-            .run_for(Time::from_millis(10))
-            .unwrap_err();
-        assert_eq!(halt.to_string(), "STOP and STANDBY are not modelled");
+    fn stop_ends_with_the_rtc_on_the_msi_and_its_time_is_told() {
+        let program =
+            wait_for_interrupt(with_wakeup_timer(Program::new().at_32_mhz()).write(SCR, 4));
+        let program = program
+            .copy(RCC + 0x0C, RESULT)
+            .copy(RCC, RESULT + 4)
+            .copy(RCC + 0x50, RESULT + 8)
+            .copy(EXTI + 0x14, RESULT + 12)
+            .stop();
+        let mut machine = powered(&program);
+        finish(&mut machine);
+        assert_eq!(result(&machine, 0) & 0xF, 0, "SYSCLK is the MSI");
+        assert_eq!(result(&machine, 1) & 0x0300_0305, 0x0200 | 0x0100);
+        assert_eq!(result(&machine, 2) & 2, 2, "the LSI went on");
+        assert_eq!(result(&machine, 3), 1 << 20);
+        assert_eq!(machine.chip().rcc().hclk(), 2_097_152);
+        let time = machine.power_time();
+        assert!((999..=1000).contains(&time.stop.millis()), "{time:?}");
+        assert_eq!(time.standby, Time::ZERO);
+        let whole = time.run + time.sleep + time.stop;
+        assert_eq!(whole, machine.now());
+        assert!(time.run.millis() < 5, "{time:?}");
+    }
+
+    #[test]
+    fn stop_can_end_on_hsi16() {
+        let program = wait_for_interrupt(
+            with_wakeup_timer(Program::new())
+                .write(PWR, 0x0900)
+                .write(RCC + 0x0C, 1 << 15)
+                .write(SCR, 4),
+        )
+        .copy(RCC + 0x0C, RESULT)
+        .stop();
+        let mut machine = powered(&program);
+        finish(&mut machine);
+        assert_eq!(result(&machine, 0) & 0xF, 0b0101);
+        assert_eq!(machine.chip().rcc().hclk(), 16_000_000);
+    }
+
+    #[test]
+    fn a_timer_stands_still_in_stop_and_the_watchdog_does_not() {
+        let program = wait_for_interrupt(
+            with_wakeup_timer(Program::new())
+                .write(RCC + 0x38, 1 << 28 | 1)
+                .write(0x4000_0000, 1)
+                .write(SCR, 4),
+        )
+        .copy(0x4000_0024, RESULT)
+        .stop();
+        let mut machine = powered(&program);
+        finish(&mut machine);
+        assert!(result(&machine, 0) < 200, "{}", result(&machine, 0));
+
+        let program = wait_for_interrupt(
+            with_wakeup_timer(Program::new())
+                .write(IWDG, 0xCCCC)
+                .write(SCR, 4),
+        )
+        .stop();
+        let mut machine = powered(&program);
+        machine.run_for(Time::from_millis(600)).unwrap();
+        assert_eq!(machine.last_reset(), Some(ResetCause::IndependentWatchdog));
+    }
+
+    #[test]
+    fn a_cable_that_is_plugged_in_wakes_through_its_pin_and_else_stop_lasts() {
+        let program = wait_for_interrupt(
+            Program::new()
+                .write(RCC + 0x2C, 1)
+                .write(GPIOA, 0xEBF3_FCFF)
+                .write(EXTI, 1 << 9)
+                .write(EXTI + 8, 1 << 9)
+                .write(0xE000_E100, 1 << 7)
+                .write(SCR, 4),
+        )
+        .copy(EXTI + 0x14, RESULT)
+        .stop();
+        let mut machine = powered(&program);
+        machine.run_for(Time::from_millis(5000)).unwrap();
+        assert!(machine.power_time().stop.millis() > 4990);
+        let instructions = machine.core().instructions();
+        machine.run_for(Time::from_millis(5000)).unwrap();
+        assert_eq!(machine.core().instructions(), instructions);
+        machine.usb_mut().attach();
+        finish(&mut machine);
+        assert_eq!(result(&machine, 0), 1 << 9);
+    }
+
+    #[test]
+    fn standby_ends_in_a_reset_and_only_the_rtc_domain_survives_it() {
+        let program = with_rtc(Program::new())
+            .copy(PWR + 4, RESULT)
+            .copy(RTC + 0x50, RESULT + 4)
+            .copy(RCC + 0x50, RESULT + 8)
+            .write(RTC + 0x50, 0xBACC)
+            .write(RESULT + 12, 0x1234_5678)
+            .write(PWR + 4, 1 << 8)
+            .write(RCC + 0x50, 1 | 2 << 16 | 1 << 18 | 1 << 23)
+            // CWUF, PDDS, DBP
+            .write(PWR, 0x0906)
+            .write(SCR, 4);
+        let mut machine = powered(&wait_for_interrupt(program).stop());
+        machine.run_for(Time::from_millis(100)).unwrap();
+        assert_eq!(result(&machine, 0), 0x08, "no flags after power-on");
+        assert_eq!(result(&machine, 3), 0x1234_5678);
+        let before = machine.power_time().standby;
+        machine.board_mut().inputs[0] = 3000;
+        machine.run_for(Time::from_millis(1)).unwrap();
+        assert_eq!(machine.last_reset(), Some(ResetCause::Standby));
+        assert_ne!(result(&machine, 3), 0x1234_5678);
+        machine.run_for(Time::from_millis(20)).unwrap();
+        assert_eq!(result(&machine, 0) & 0x0B, 0x0B, "SBF and WUF");
+        assert_eq!(result(&machine, 1), 0xBACC);
+        assert_eq!(result(&machine, 2) >> 24, 0, "no reset flag");
+        assert!(before.millis() > 90, "{before:?}");
+    }
+
+    #[test]
+    fn option_bytes_can_make_stop_a_reset() {
+        let program = wait_for_interrupt(Program::new().write(SCR, 4)).stop();
+        let mut machine = Machine::new(Options::default());
+        machine.program_flash(FLASH_BASE, &program).unwrap();
+        machine.set_option_bytes(OptionBytes {
+            optr: 0x8050_00AA,
+            write_protection: 0,
+        });
+        machine.power_on();
+        machine.run_for(Time::from_millis(3)).unwrap();
+        assert!(machine.resets(ResetCause::LowPower) > 1);
+        assert_eq!(machine.power_time().stop, Time::ZERO);
+    }
+
+    #[test]
+    fn a_timer_interrupts_at_its_rate() {
+        // 2.097 MHz / 2097: each millisecond. The line pends again once its flag is cleared.
+        let mut program = Program::new()
+            .write(RCC + 0x34, 1 << 2)
+            .write(0x4001_0828, 20)
+            .write(0x4001_082C, 99)
+            .write(0x4001_0814, 1)
+            .write(0x4001_0810, 0)
+            .write(0x4001_080C, 1)
+            .write(0x4001_0800, 1);
+        for _ in 0..2 {
+            program = program
+                .wait_set(0xE000_E200, 1 << 20)
+                .write(RESULT, 1)
+                .write(0x4001_0810, 0)
+                .write(0xE000_E280, 1 << 20);
+        }
+        let mut machine = powered(&program.stop());
+        while result(&machine, 0) != 1 {
+            machine.run_for(Time::from_micros(2)).unwrap();
+        }
+        let start = machine.now();
+        finish(&mut machine);
+        let micros = machine.now().since(start).micros();
+        assert!((970..=1030).contains(&micros), "{micros} µs");
+    }
+
+    #[test]
+    fn usart2_sends_and_receives_by_dma_at_its_rate() {
+        const USART2: u32 = 0x4000_4400;
+        const DMA: u32 = 0x4002_0000;
+        let program = Program::new()
+            .at_32_mhz()
+            .write(RCC + 0x2C, 1)
+            .write(RCC + 0x30, 0x101)
+            .write(RCC + 0x38, 1 << 28 | 1 << 17)
+            .write(GPIOA, 0xEBFF_FCAF)
+            .write(GPIOA + 0x20, 0x4400)
+            .write(RAM_BASE + 0x200, u32::from_le_bytes(*b"LOGD"))
+            .write(DMA + 0xA8, 4 << 12 | 4 << 16)
+            .write(DMA + 0x44 + 4, 4)
+            .write(DMA + 0x44 + 8, USART2 + 0x28)
+            .write(DMA + 0x44 + 12, RAM_BASE + 0x200)
+            .write(DMA + 0x44, 0x91)
+            .write(DMA + 0x58 + 4, 3)
+            .write(DMA + 0x58 + 8, USART2 + 0x24)
+            .write(DMA + 0x58 + 12, RESULT)
+            .write(DMA + 0x58, 0x83)
+            .write(USART2 + 0x0C, 278)
+            .write(USART2 + 8, 0xC0)
+            .write(USART2, 0x0D)
+            .write(RESULT + 8, 1)
+            .wait_set(0xE000_E200, 1 << 11)
+            .stop();
+        let mut machine = powered(&program);
+        while result(&machine, 2) != 1 {
+            machine.run_for(Time::from_micros(1)).unwrap();
+        }
+        machine.serial(SerialPort::Usart2).write(b"abc");
+        let start = machine.now();
+        finish(&mut machine);
+        // 32 MHz / 278: three frames of ten bits at 115,108 baud.
+        let micros = machine.now().since(start).micros();
+        assert!((259..=264).contains(&micros), "{micros} µs");
+        assert_eq!(machine.ram()[0x100..0x103], *b"abc");
+        assert_eq!(machine.serial(SerialPort::Usart2).read(), b"LOG");
+    }
+
+    #[test]
+    fn the_adc_fills_memory_by_dma() {
+        const ADC: u32 = 0x4001_2400;
+        const DMA: u32 = 0x4002_0000;
+        let program = Program::new()
+            .write(RCC + 0x30, 0x101)
+            .write(RCC + 0x34, 1 << 9)
+            .write(ADC + 0x308, 3 << 22)
+            .write(ADC + 0x10, 3 << 30)
+            .write(ADC + 0x0C, 1)
+            .write(ADC + 0x28, 3 << 17)
+            .write(DMA + 8 + 4, 2)
+            .write(DMA + 8 + 8, ADC + 0x40)
+            .write(DMA + 8 + 12, RESULT)
+            .write(DMA + 8, 0x583)
+            .write(ADC + 8, 1)
+            .wait_set(ADC, 1)
+            .write(ADC + 8, 5)
+            .wait_set(0xE000_E200, 1 << 9)
+            .copy(ADC, RESULT + 4)
+            .stop();
+        let mut machine = powered(&program);
+        finish(&mut machine);
+        // VREFINT and the sensor at 3.0 V and 25 °C.
+        assert_eq!(result(&machine, 0) & 0xFFFF, 1671);
+        assert_eq!(result(&machine, 0) >> 16, 684);
+        assert_eq!(result(&machine, 1) & 0x14, 0, "no overrun, nothing left");
     }
 
     #[test]
     fn what_is_not_modelled_stops_a_strict_machine() {
-        let program = Program::new().write(0x4000_2800, 1).stop();
+        let program = Program::new().write(0x4000_5400, 1).stop();
         let text = powered(&program)
             .run_for(Time::from_millis(10))
             .unwrap_err()
             .to_string();
-        assert!(text.contains("0x40002800"), "{text}");
+        assert!(text.contains("0x40005400"), "{text}");
     }
 
     #[test]

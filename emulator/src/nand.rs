@@ -29,10 +29,12 @@ pub const PARTIAL_PROGRAMS: u8 = 4;
 const READ_TIME_ECC: Time = Time::from_micros(60);
 /// t_RD1: page to buffer without ECC, maximum.
 const READ_TIME_RAW: Time = Time::from_micros(25);
-/// t_PP, typical.
-const PROGRAM_TIME: Time = Time::from_micros(250);
-/// t_BE, typical.
-const ERASE_TIME: Time = Time::from_millis(2);
+/// t_PP, typical and maximum.
+const PROGRAM_TIME: [Time; 2] = [Time::from_micros(250), Time::from_micros(700)];
+/// t_BE, typical and maximum.
+const ERASE_TIME: [Time; 2] = [Time::from_millis(2), Time::from_millis(10)];
+/// Most blocks that may be bad when the device leaves the factory. Block 0 never is.
+const FACTORY_BAD_BLOCKS: u64 = 20;
 /// t_RST when idle or reading, maximum.
 const RESET_TIME: Time = Time::from_micros(5);
 /// t_RST when programming, maximum.
@@ -72,10 +74,39 @@ mod config {
     pub const OTP: u8 = 7 << 5;
 }
 
+mod protection {
+    pub const SRP1: u8 = 1 << 0;
+    pub const WP_E: u8 = 1 << 1;
+    pub const SRP0: u8 = 1 << 7;
+}
+
 /// Protection register after power-up: every block protected.
 const PROTECTION_RESET: u8 = 0x7C;
 /// Manufacturer Winbond, device W25N01GV.
 pub const JEDEC_ID: [u8; 3] = [0xEF, 0xAA, 0x21];
+
+/// What makes one device unlike another. The default is one that is perfect and always takes the typical time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Character {
+    /// Decides what is left to chance.
+    pub seed: u64,
+    /// Up to 20 blocks, but not block 0, are bad from the factory.
+    pub factory_bad_blocks: bool,
+    /// Programs and erases take between their typical and their maximum time, mostly near the former.
+    pub spreads_times: bool,
+    /// Cells wear out.
+    pub wear: Option<Wear>,
+}
+
+/// How fast bit errors come. The datasheet promises 100,000 erases; smaller numbers make a test short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wear {
+    /// Erases of a block after which a sector in it has one wrong bit on average. Beyond twice as many its next erase
+    /// may fail, and then fails for ever.
+    pub erases: u32,
+    /// Page reads in a block since its erase that do as much.
+    pub reads: u32,
+}
 
 /// A page that has been programmed since its block was erased.
 #[derive(Clone, Debug)]
@@ -84,6 +115,10 @@ struct Page {
     programs: u8,
     /// Wrong bits of each sector as its ECC sees them: 1 is corrected, more are not.
     bit_errors: [u8; SECTORS],
+    /// Sectors, a bit each, that were torn in such a way that their ECC finds nothing wrong.
+    blind: u8,
+    /// Power went away while it was programmed or erased: wrong bits differ from read to read.
+    torn: bool,
 }
 
 impl Page {
@@ -92,6 +127,8 @@ impl Page {
             data: [0xFF; PAGE_BYTES],
             programs: 0,
             bit_errors: [0; SECTORS],
+            blind: 0,
+            torn: false,
         }
     }
 }
@@ -100,6 +137,8 @@ impl Page {
 struct Block {
     pages: [Option<Arc<Page>>; PAGES_PER_BLOCK],
     erases: u32,
+    /// Page reads since the last erase; counted only when cells wear out.
+    reads: u32,
     fails_erase: bool,
     fails_program: bool,
 }
@@ -109,6 +148,7 @@ impl Block {
         Block {
             pages: [const { None }; PAGES_PER_BLOCK],
             erases: 0,
+            reads: 0,
             fails_erase: false,
             fails_program: false,
         }
@@ -149,6 +189,10 @@ pub struct Nand {
     ignored: bool,
     answers: bool,
     violations: Vec<String>,
+    character: Character,
+    random: Random,
+    /// SR-1 cannot be written until the next power-up.
+    locked_down: bool,
 }
 
 impl Default for Nand {
@@ -174,6 +218,26 @@ impl Nand {
             ignored: false,
             answers: true,
             violations: Vec::new(),
+            character: Character::default(),
+            random: Random::new(0),
+            locked_down: false,
+        }
+    }
+
+    /// Erased, and of this character.
+    pub fn with_character(character: Character) -> Nand {
+        let mut random = Random::new(character.seed);
+        let count = match character.factory_bad_blocks {
+            true => random.below(FACTORY_BAD_BLOCKS + 1),
+            false => 0,
+        };
+        let bad: Vec<u16> = (0..count)
+            .map(|_| 1 + random.below(BLOCKS as u64 - 1) as u16)
+            .collect();
+        Nand {
+            character,
+            random,
+            ..Nand::with_bad_blocks(&bad)
         }
     }
 
@@ -206,7 +270,7 @@ impl Nand {
             Page {
                 data: *data,
                 programs: 1,
-                bit_errors: [0; SECTORS],
+                ..Page::erased()
             },
         );
     }
@@ -301,6 +365,7 @@ impl Nand {
         self.protection = PROTECTION_RESET;
         self.config = config::ECC_ENABLE | config::BUF;
         self.status = 0;
+        self.locked_down = false;
         self.pending = None;
         self.selected = false;
         // Page 0 is read into the buffer by itself after power-up.
@@ -493,7 +558,7 @@ impl Nand {
             command::WRITE_DISABLE => self.status &= !status::WEL,
             command::RESET => self.reset(now),
             c if command::WRITE_STATUS.contains(&c) && self.taken >= 3 => match self.header[1] {
-                0xA0 => self.protection = self.header[2],
+                0xA0 => self.write_protection(self.header[2]),
                 0xB0 => {
                     if self.header[2] & config::OTP != 0 {
                         self.violation("the OTP area is not modelled".into());
@@ -517,11 +582,12 @@ impl Nand {
                 self.status &= !status::PROGRAM_FAIL;
                 if self.may_change(page / PAGES_PER_BLOCK as u16, status::PROGRAM_FAIL) {
                     let work = Work::Program { page };
+                    let time = self.time(PROGRAM_TIME);
                     self.start(
                         OperationKind::NandPageProgram,
                         page.into(),
                         work,
-                        PROGRAM_TIME,
+                        time,
                         now,
                         faults,
                     );
@@ -532,11 +598,12 @@ impl Nand {
                 self.status &= !status::ERASE_FAIL;
                 if self.may_change(block, status::ERASE_FAIL) {
                     let work = Work::Erase { block };
+                    let time = self.time(ERASE_TIME);
                     self.start(
                         OperationKind::NandBlockErase,
                         block.into(),
                         work,
-                        ERASE_TIME,
+                        time,
                         now,
                         faults,
                     );
@@ -547,6 +614,33 @@ impl Nand {
             }
             _ => {}
         }
+    }
+
+    /// WP-E makes the /WP pin count, which the board holds high. SRP1 alone locks the register until power goes.
+    fn write_protection(&mut self, value: u8) {
+        if self.locked_down {
+            self.violation("status register 1 is locked until the next power-up".into());
+            return;
+        }
+        let locks = value & (protection::SRP0 | protection::SRP1);
+        if locks == protection::SRP0 | protection::SRP1 {
+            self.violation("locking status register 1 for ever is not modelled".into());
+            return;
+        }
+        self.locked_down = locks == protection::SRP1 && value & protection::WP_E == 0;
+        self.protection = value;
+    }
+
+    /// How long an operation takes on this device.
+    fn time(&mut self, [typical, longest]: [Time; 2]) -> Time {
+        if !self.character.spreads_times {
+            return typical;
+        }
+        // The cube of a uniform number: half of them in the lowest eighth.
+        let x = self.random.below(1 << 16);
+        let span = (longest - typical).picos() >> 16;
+        let share = ((x * x) >> 16) * x;
+        typical + Time::from_picos((span * share) >> 16)
     }
 
     fn reset(&mut self, now: Time) {
@@ -644,14 +738,17 @@ impl Nand {
             }
             Work::Erase { block } => {
                 self.status &= !status::WEL;
+                let wears_out = self.wears_out(block);
                 let Some(cells) = self.block_mut(block) else {
                     return;
                 };
+                cells.fails_erase |= wears_out;
                 if cells.fails_erase {
                     self.status |= status::ERASE_FAIL;
                 } else {
                     cells.pages = [const { None }; PAGES_PER_BLOCK];
                     cells.erases += 1;
+                    cells.reads = 0;
                 }
             }
         }
@@ -705,14 +802,33 @@ impl Nand {
                 torn.bit_errors = target.bit_errors;
                 tear(&mut torn.data, &target.data, seed);
                 let mut random = Random::new(!seed);
+                let old = self.stored(page).map(|page| page.data);
                 for sector in 0..SECTORS {
-                    if covered_by_ecc(sector).any(|byte| torn.data[byte] != target.data[byte]) {
-                        torn.bit_errors[sector] = torn.bit_errors[sector].max(2);
+                    let wrong = covered_by_ecc(sector)
+                        .map(|byte| (torn.data[byte] ^ target.data[byte]).count_ones())
+                        .sum::<u32>();
+                    let errors = &mut torn.bit_errors[sector];
+                    if wrong == 1 {
+                        // ECC makes it whole.
+                        for byte in covered_by_ecc(sector) {
+                            torn.data[byte] = target.data[byte];
+                        }
+                        *errors = (*errors).max(1);
+                    } else if wrong > 0 {
+                        let untouched = covered_by_ecc(sector)
+                            .all(|byte| torn.data[byte] == old.map_or(0xFF, |old| old[byte]));
+                        // A code that corrects one bit finds nothing in one of some sixteen of many.
+                        if untouched || random.below(16) == 0 {
+                            torn.blind |= 1 << sector;
+                        } else {
+                            *errors = (*errors).max(2);
+                        }
                     } else if random.below(4) == 0 {
                         // All bits read back, but some only just.
-                        torn.bit_errors[sector] = torn.bit_errors[sector].max(1);
+                        *errors = (*errors).max(1);
                     }
                 }
+                torn.torn = true;
                 self.replace(page, torn);
             }
             Work::Erase { block } => {
@@ -730,6 +846,7 @@ impl Nand {
                         _ => {
                             tear(&mut content.data, &[0xFF; PAGE_BYTES], random.next());
                             content.bit_errors = [3; SECTORS];
+                            content.torn = true;
                         }
                     }
                 }
@@ -737,15 +854,40 @@ impl Nand {
         }
     }
 
+    /// Whether a block that has been erased too often fails this time.
+    fn wears_out(&mut self, block: u16) -> bool {
+        let Some(wear) = self.character.wear else {
+            return false;
+        };
+        let over = self
+            .erases(block)
+            .saturating_sub(wear.erases.saturating_mul(2));
+        over > 0 && self.random.below(u64::from(wear.erases).max(1)) < u64::from(over)
+    }
+
     fn read_page(&mut self, number: u16, ecc: bool) {
         self.status &= !status::ECC_MASK;
+        let mut stress = 0;
+        if let Some(wear) = self.character.wear
+            && let Some(block) = self.block_mut(number / PAGES_PER_BLOCK as u16)
+        {
+            block.reads = block.reads.saturating_add(1);
+            stress = u64::from(block.erases) * 1000 / u64::from(wear.erases.max(1))
+                + u64::from(block.reads) * 1000 / u64::from(wear.reads.max(1));
+        }
         let Some(page) = self.stored(number).cloned() else {
             self.buffer = Arc::new([0xFF; PAGE_BYTES]);
             return;
         };
         let mut data = page.data;
-        let mut random = Random::new(number.into());
+        let mut random = Random::new(match page.torn {
+            true => self.random.next(),
+            false => number.into(),
+        });
         for (sector, &errors) in page.bit_errors.iter().enumerate() {
+            let worn = worn_bits(self.character.seed, number, sector, stress);
+            let errors = errors.saturating_add(worn);
+            let ecc = ecc && page.blind >> sector & 1 == 0;
             if ecc && errors == 1 {
                 if self.status & status::ECC_MASK == 0 {
                     self.status |= status::ECC_CORRECTED;
@@ -766,6 +908,21 @@ impl Nand {
         }
         self.buffer = Arc::new(data);
     }
+}
+
+/// Wrong bits of a sector at a stress, in 1/1000 of what makes one on average. They only become more.
+fn worn_bits(seed: u64, page: u16, sector: usize, stress: u64) -> u8 {
+    let mut random = Random::new(seed ^ u64::from(page) << 8 ^ sector as u64);
+    let mut threshold = 0;
+    let mut bits = 0;
+    while bits < 8 {
+        threshold += 250 + random.below(1500);
+        if threshold > stress {
+            break;
+        }
+        bits += 1;
+    }
+    bits
 }
 
 /// The bytes of a page that a sector's ECC protects: its main area, and user data I of its spare bytes.
@@ -1028,6 +1185,179 @@ mod tests {
         }
         assert_eq!(mixtures, 32);
         assert_eq!(bench.status() & status::BUSY, 0);
+    }
+
+    #[test]
+    fn a_cut_before_inside_and_after_an_erase_leave_all_some_and_nothing() {
+        let mut bench = Bench::unprotected();
+        for page in 64..128 {
+            bench.program(page, 0, &[0; 2048]);
+        }
+        let left = |place| {
+            let mut bench = Bench {
+                nand: bench.nand.clone(),
+                faults: Faults::default(),
+                now: bench.now,
+            };
+            bench.faults.cut_at(CutPoint {
+                operation: 0,
+                place,
+            });
+            bench.erase(1);
+            assert!(bench.faults.power_lost());
+            bench
+                .nand
+                .contents()
+                .map(|(_, page)| page.iter().map(|byte| byte.count_zeros()).sum::<u32>())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left(Place::Before), [16_384; 64]);
+        assert_eq!(left(Place::After), []);
+        for seed in 0..16 {
+            let torn = left(Place::Inside { seed });
+            assert_eq!(torn, left(Place::Inside { seed }), "the same seed");
+            assert_ne!(torn, left(Place::Inside { seed: seed + 1 }));
+            assert!((20..64).contains(&torn.len()), "{} pages left", torn.len());
+            assert!(torn.iter().any(|&zeros| zeros < 16_384));
+        }
+    }
+
+    #[test]
+    fn factory_bad_blocks_follow_the_seed_and_spare_block_0() {
+        let marked = |seed| {
+            let nand = Nand::with_character(Character {
+                seed,
+                factory_bad_blocks: true,
+                ..Character::default()
+            });
+            nand.contents()
+                .map(|(page, _)| page / 64)
+                .collect::<Vec<_>>()
+        };
+        for seed in 0..50 {
+            let blocks = marked(seed);
+            assert!(blocks.len() <= 20 && !blocks.contains(&0));
+        }
+        assert_eq!(marked(7), marked(7));
+        assert_ne!(marked(7), marked(8));
+    }
+
+    #[test]
+    fn times_spread_between_typical_and_longest() {
+        let mut bench = Bench::unprotected();
+        bench.nand.character.spreads_times = true;
+        let mut times: Vec<u64> = (0..64)
+            .map(|_| bench.nand.time(PROGRAM_TIME).micros())
+            .collect();
+        times.sort_unstable();
+        assert!(
+            times[0] >= 250 && times[63] <= 700 && times[63] > 500,
+            "{times:?}"
+        );
+        assert!(times[32] < 350, "{times:?}");
+    }
+
+    #[test]
+    fn worn_cells_give_more_and_more_wrong_bits_until_the_block_fails() {
+        let mut bench = Bench::new(Nand::with_character(Character {
+            wear: Some(Wear {
+                erases: 20,
+                reads: 1_000_000,
+            }),
+            ..Character::default()
+        }));
+        bench.command(&[0x1F, 0xA0, 0], 0);
+        let mut verdicts = Vec::new();
+        let mut failed = 0;
+        for _ in 0..80 {
+            failed += u32::from(bench.erase(5) & status::ERASE_FAIL != 0);
+            if failed > 0 {
+                continue;
+            }
+            bench.program(320, 0, &[0x5A; 2048]);
+            verdicts.push(bench.read(320, 0, 1).1 & status::ECC_MASK);
+        }
+        assert_eq!(verdicts[0], 0);
+        assert!(verdicts.contains(&status::ECC_CORRECTED), "{verdicts:?}");
+        assert_eq!(verdicts.last(), Some(&status::ECC_UNCORRECTABLE));
+        assert!(verdicts.is_sorted(), "errors never become fewer");
+        assert!(failed > 10 && verdicts.len() > 40, "{}", verdicts.len());
+    }
+
+    #[test]
+    fn reading_disturbs_until_the_block_is_erased() {
+        let mut bench = Bench::new(Nand::with_character(Character {
+            wear: Some(Wear {
+                erases: 100_000,
+                reads: 50,
+            }),
+            ..Character::default()
+        }));
+        bench.command(&[0x1F, 0xA0, 0], 0);
+        bench.program(64, 0, &[0; 2048]);
+        let first = bench.read(64, 0, 1).1;
+        for _ in 0..200 {
+            bench.read(64, 0, 1);
+        }
+        assert_eq!(
+            (first, bench.read(64, 0, 1).1),
+            (0, status::ECC_UNCORRECTABLE)
+        );
+        bench.erase(1);
+        bench.program(64, 0, &[0; 2048]);
+        assert_eq!(bench.read(64, 0, 1).1, 0);
+    }
+
+    #[test]
+    fn a_torn_page_fails_its_ecc_for_most_seeds_and_passes_for_a_few() {
+        let bench = Bench::unprotected();
+        let (mut fails, mut passes, mut unstable) = (0, 0, 0);
+        for seed in 0..200 {
+            let mut bench = Bench {
+                nand: bench.nand.clone(),
+                faults: Faults::default(),
+                now: bench.now,
+            };
+            bench.faults.cut_at(CutPoint {
+                operation: 0,
+                place: Place::Inside { seed },
+            });
+            bench.program(70, 0, &[0x3C; 512]);
+            bench.nand.power_off(0);
+            bench.nand.power_on();
+            bench.faults = Faults::default();
+            let (one, status) = bench.read(70, 0, 512);
+            let (two, _) = bench.read(70, 0, 512);
+            match status & status::ECC_MASK {
+                status::ECC_UNCORRECTABLE => fails += 1,
+                _ if one != [0x3C; 512] => passes += 1,
+                _ => {}
+            }
+            unstable += u32::from(one != two);
+        }
+        assert!(fails > 150, "{fails} of 200");
+        assert!(unstable > 100, "{unstable} of 200");
+        assert!((3..40).contains(&passes), "{passes} of 200");
+    }
+
+    #[test]
+    fn power_lock_down_freezes_the_protection_register() {
+        let mut bench = Bench::unprotected();
+        bench.command(&[0x1F, 0xA0, protection::SRP1], 0);
+        bench.command(&[0x1F, 0xA0, 0x7C], 0);
+        assert_eq!(bench.command(&[0x0F, 0xA0], 1), [protection::SRP1]);
+        assert_eq!(bench.nand.violations().len(), 1);
+        bench.nand.power_on();
+        bench.command(&[0x1F, 0xA0, 0x7C], 0);
+        assert_eq!(bench.command(&[0x0F, 0xA0], 1), [0x7C]);
+    }
+
+    #[test]
+    fn continuous_read_is_a_violation() {
+        let mut bench = Bench::unprotected();
+        bench.command(&[0x1F, 0xB0, 0x10], 0);
+        bench.command(&[0x03, 0, 0, 0], 4);
+        assert_eq!(bench.nand.violations().len(), 1);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The computer at the other end of the USB cable: enumerates what is plugged in, and if it is a CDC device
 //! (class 0x0A) carries its byte stream.
 //!
-//! It follows Linux's order of requests. It must never look into the device: all it knows came over the bus.
+//! How it goes about it is its [`Manners`]: at first Linux's order of requests on a bus of its own. It must never look
+//! into the device: all it knows came over the bus.
 //! What the device does against the USB 2.0 specification ends up in [`UsbHost::violations`].
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use crate::chip::usb::{Packet, Response, Usb};
+use crate::fault::Random;
 use crate::time::Time;
 
 /// Attach debounce, USB 2.0 7.1.7.3.
@@ -32,6 +35,164 @@ pub const PACKETS_PER_FRAME: u64 = 19;
 const ERRORS: u8 = 3;
 /// The address every device is given.
 const ADDRESS: u8 = 5;
+
+/// Resume signalling from the host (T_DRSMDN), USB 2.0 7.1.7.7.
+const RESUME: Time = Time::from_millis(20);
+
+/// Whose order of requests a host follows. Orders as bus traces of these systems show them, from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HostSystem {
+    /// Linux: 64 bytes of device descriptor, a second reset, everything exactly as long as it is.
+    Linux,
+    /// Windows: configuration with length 255, string 0xEE (Microsoft OS descriptors 1.0), device qualifier.
+    Windows,
+    /// macOS: 8 bytes of device descriptor, no second reset, two bytes of each string before the whole.
+    MacOs,
+}
+
+/// How a host behaves within what USB 2.0 allows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// Whose order of requests.
+    pub system: HostSystem,
+    /// How many 64-byte packets go into a frame, each frame anew by chance: between 1 and 19.
+    pub packets_per_frame: RangeInclusive<u64>,
+    /// A transaction that got a NAK is tried again at once, as controllers do that have nothing else to do, not in the
+    /// next frame or when the device has something.
+    pub retries_naks: bool,
+    /// Mean time between incidents while a device is configured: suspend for a while, reset, unplug and plug in again.
+    pub incidents: Option<Time>,
+    /// Decides what is left to chance.
+    pub seed: u64,
+}
+
+impl Default for Manners {
+    /// Linux on a bus of its own.
+    fn default() -> Manners {
+        Manners {
+            system: HostSystem::Linux,
+            packets_per_frame: PACKETS_PER_FRAME..=PACKETS_PER_FRAME,
+            retries_naks: false,
+            incidents: None,
+            seed: 0,
+        }
+    }
+}
+
+impl Manners {
+    /// Manners chosen by `seed`, without incidents: how full the bus is and what happens on a NAK.
+    pub fn seeded(system: HostSystem, seed: u64) -> Manners {
+        let mut random = Random::new(seed);
+        let low = 1 + random.below(PACKETS_PER_FRAME);
+        let high = low + random.below(PACKETS_PER_FRAME + 1 - low);
+        Manners {
+            system,
+            packets_per_frame: low..=high,
+            retries_naks: random.below(2) == 1,
+            incidents: None,
+            seed: random.next(),
+        }
+    }
+}
+
+/// A step of enumeration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// So many bytes of the device descriptor, at address 0.
+    Head(u16),
+    Reset,
+    Address,
+    Device,
+    ConfigurationHead,
+    /// Exactly as long as its head says.
+    Configuration,
+    /// With length 255, the head not known yet.
+    WholeConfiguration,
+    Bos,
+    MicrosoftString,
+    Qualifier,
+    Languages,
+    /// Two bytes of the string whose index stands there in the device descriptor.
+    Peek(usize),
+    Product,
+    Manufacturer,
+    SerialNumber,
+    Configure,
+    GetLineCoding,
+    SetLineCoding,
+    LineState,
+}
+
+impl HostSystem {
+    fn script(self) -> &'static [Step] {
+        use Step::*;
+        match self {
+            HostSystem::Linux => &[
+                Head(64),
+                Reset,
+                Address,
+                Device,
+                ConfigurationHead,
+                Configuration,
+                Bos,
+                Languages,
+                Product,
+                Manufacturer,
+                SerialNumber,
+                Configure,
+                SetLineCoding,
+                LineState,
+            ],
+            HostSystem::Windows => &[
+                Head(64),
+                Reset,
+                Address,
+                Device,
+                WholeConfiguration,
+                Bos,
+                MicrosoftString,
+                Languages,
+                SerialNumber,
+                Languages,
+                Product,
+                Manufacturer,
+                Qualifier,
+                Device,
+                ConfigurationHead,
+                Configuration,
+                Configure,
+                GetLineCoding,
+                LineState,
+                SetLineCoding,
+                LineState,
+            ],
+            HostSystem::MacOs => &[
+                Head(8),
+                Address,
+                Device,
+                Languages,
+                Peek(PRODUCT),
+                Product,
+                Peek(MANUFACTURER),
+                Manufacturer,
+                Peek(SERIAL_NUMBER),
+                SerialNumber,
+                ConfigurationHead,
+                Configuration,
+                Bos,
+                Configure,
+                GetLineCoding,
+                SetLineCoding,
+                LineState,
+            ],
+        }
+    }
+}
+
+/// iProduct, iManufacturer and iSerialNumber: offsets in the device descriptor.
+const PRODUCT: usize = 15;
+const MANUFACTURER: usize = 14;
+const SERIAL_NUMBER: usize = 16;
 
 /// Who the device says it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,13 +240,17 @@ enum Purpose {
     Configuration,
     Bos,
     Languages,
+    /// Something a host asks for and makes no use of.
+    Curiosity,
     Product,
     Manufacturer,
     SerialNumber,
     Configure,
     LineCoding,
     LineState,
-    ClearHalt { input: bool },
+    ClearHalt {
+        input: bool,
+    },
     User,
 }
 
@@ -162,6 +327,21 @@ enum State {
     Reset(Time),
     Recovery(Time),
     Running,
+    /// No frames, until somebody wants something.
+    Suspended,
+    /// Resume signalling, then frames without transactions.
+    Resuming(Time),
+    Resumed(Time),
+}
+
+/// What is to happen with the port as soon as the bus is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Reset,
+    Suspend,
+    Resume,
+    Unplug,
+    Replug,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -199,7 +379,14 @@ pub struct UsbHost {
     configurations: u64,
     terminal_ready: bool,
     incoming_limit: usize,
-    packets_per_frame: u64,
+    manners: Manners,
+    random: Random,
+    /// Packets that fit into this frame.
+    room: u64,
+    step: usize,
+    wish: Option<Wish>,
+    planned: Option<(Time, Wish)>,
+    incidents: u64,
     identity: UsbIdentity,
     descriptors: Descriptors,
     results: Vec<ControlResult>,
@@ -241,7 +428,13 @@ impl UsbHost {
             configurations: 0,
             terminal_ready: true,
             incoming_limit: usize::MAX,
-            packets_per_frame: PACKETS_PER_FRAME,
+            manners: Manners::default(),
+            random: Random::new(0),
+            room: PACKETS_PER_FRAME,
+            step: 0,
+            wish: None,
+            planned: None,
+            incidents: 0,
             identity: UsbIdentity::default(),
             descriptors: Descriptors::default(),
             results: Vec::new(),
@@ -253,14 +446,47 @@ impl UsbHost {
         }
     }
 
+    /// Behaves differently from now on; the order of requests from the next enumeration on.
+    pub fn set_manners(&mut self, manners: Manners) {
+        self.random = Random::new(manners.seed);
+        self.manners = manners;
+    }
+
+    /// Resets the port, and enumerates what is there anew.
+    pub fn reset_port(&mut self) {
+        self.wish = Some(Wish::Reset);
+    }
+
+    /// Suspends the bus: no frames until [`UsbHost::resume`], or until there is something to write.
+    pub fn suspend(&mut self) {
+        self.wish = Some(Wish::Suspend);
+    }
+
+    /// Ends a suspend.
+    pub fn resume(&mut self) {
+        self.wish = Some(Wish::Resume);
+    }
+
+    /// Whether the bus is suspended.
+    pub fn is_suspended(&self) -> bool {
+        self.state == State::Suspended
+    }
+
+    /// Incidents so far that the host's manners brought about.
+    pub fn incidents(&self) -> u64 {
+        self.incidents
+    }
+
     /// Plugs the cable in.
     pub fn attach(&mut self) {
         self.cable = true;
+        self.planned = None;
     }
 
     /// Pulls the cable. What was not sent yet is lost, as it is with a port that vanishes.
     pub fn detach(&mut self) {
         self.cable = false;
+        self.planned = None;
         self.disconnect();
     }
 
@@ -292,6 +518,9 @@ impl UsbHost {
     /// Queues bytes towards the device. They are lost when it goes away first.
     pub fn write(&mut self, bytes: &[u8]) {
         self.outgoing.extend(bytes);
+        if self.state == State::Suspended {
+            self.resume();
+        }
     }
 
     /// Bytes queued that the device has not taken yet.
@@ -321,7 +550,9 @@ impl UsbHost {
 
     /// How many 64-byte packets go into a frame, 1 to 19: a busy bus has room for less.
     pub fn set_packets_per_frame(&mut self, packets: u64) {
-        self.packets_per_frame = packets.clamp(1, PACKETS_PER_FRAME);
+        let packets = packets.clamp(1, PACKETS_PER_FRAME);
+        self.manners.packets_per_frame = packets..=packets;
+        self.room = packets;
     }
 
     /// Queues a control transfer. `data` is sent when bit 7 of `setup[0]` is 0, and is then as long as wLength says.
@@ -372,6 +603,10 @@ impl UsbHost {
         self.bulk_in = None;
         self.bulk_out = None;
         self.configured = false;
+        if self.first_reset {
+            self.identity = UsbIdentity::default();
+            self.descriptors = Descriptors::default();
+        }
     }
 
     /// The device's pull-up as it is now.
@@ -399,12 +634,23 @@ impl UsbHost {
             .since(first)
             .picos()
             .div_ceil(SLOT.picos());
-        self.slot = (index < self.packets_per_frame).then(|| first + SLOT * index);
+        self.slot = (index < self.room).then(|| first + SLOT * index);
     }
 
     pub(crate) fn next_event(&self) -> Option<Time> {
+        let planned = self.planned.map(|(at, _)| at);
+        let event = self.state_event();
+        match (planned, event) {
+            (Some(planned), Some(event)) => Some(planned.min(event)),
+            _ => planned.or(event),
+        }
+    }
+
+    fn state_event(&self) -> Option<Time> {
         match self.state {
-            State::Detached => None,
+            State::Detached | State::Suspended => None,
+            State::Resuming(until) => Some(until),
+            State::Resumed(until) => Some(until.min(self.frame + FRAME)),
             State::Debounce(until) | State::Reset(until) => Some(until),
             State::Recovery(until) => Some(until.min(self.frame + FRAME)),
             State::Running => {
@@ -417,9 +663,27 @@ impl UsbHost {
     /// Does everything that is due at `now`.
     pub(crate) fn tick(&mut self, device: &mut Usb, now: Time) -> bool {
         let mut frames = false;
-        while let Some(due) = self.next_event().filter(|&due| due <= now) {
+        if let Some((_, wish)) = self.planned.take_if(|(at, _)| *at <= now) {
+            self.wish = Some(wish);
+        }
+        if let Some(wish) = self.wish.take() {
+            self.grant(wish, device, now);
+        }
+        while let Some(due) = self.state_event().filter(|&due| due <= now) {
             match self.state {
-                State::Detached => {}
+                State::Detached | State::Suspended => {}
+                State::Resuming(_) => {
+                    self.frame = due;
+                    self.state = State::Resumed(due + RECOVERY);
+                }
+                State::Resumed(until) if due >= until => {
+                    self.state = State::Running;
+                    self.slot = Some(due.max(self.frame + AFTER_SOF));
+                }
+                State::Resumed(_) => {
+                    self.start_frame(device, due);
+                    frames = true;
+                }
                 State::Debounce(_) => self.start_reset(device, due),
                 State::Reset(_) => {
                     device.bus_reset(false, due);
@@ -428,7 +692,7 @@ impl UsbHost {
                 }
                 State::Recovery(until) if due >= until => {
                     self.state = State::Running;
-                    self.begin_enumeration();
+                    self.begin_enumeration(due);
                     self.slot = Some(due.max(self.frame + AFTER_SOF));
                 }
                 State::Recovery(_) => {
@@ -442,6 +706,7 @@ impl UsbHost {
                         self.start_frame(device, due);
                         self.slot = Some(due + AFTER_SOF);
                         frames = true;
+                        self.plan_incident(due);
                     }
                 }
             }
@@ -449,7 +714,57 @@ impl UsbHost {
         frames
     }
 
+    /// Does to the port what was asked for, if it is in a state for that.
+    fn grant(&mut self, wish: Wish, device: &mut Usb, now: Time) {
+        match (wish, self.state) {
+            (Wish::Unplug, _) => {
+                self.cable = false;
+                self.disconnect();
+            }
+            (Wish::Replug, _) => self.cable = true,
+            (Wish::Reset, State::Running | State::Suspended) => {
+                self.first_reset = true;
+                self.start_reset(device, now);
+            }
+            (Wish::Suspend, State::Running) => {
+                self.state = State::Suspended;
+                self.slot = None;
+            }
+            (Wish::Resume, State::Suspended) => {
+                device.resume(now);
+                self.state = State::Resuming(now + RESUME);
+            }
+            _ => {}
+        }
+    }
+
+    /// Now and then something happens, and a while later it is over.
+    fn plan_incident(&mut self, at: Time) {
+        let Some(mean) = self.manners.incidents else {
+            return;
+        };
+        let frames = (mean.picos() / FRAME.picos()).max(1);
+        if !self.configured || self.planned.is_some() || self.random.below(frames) != 0 {
+            return;
+        }
+        self.incidents += 1;
+        let a_while = Time::from_micros(5_000 + self.random.below(300_000));
+        (self.wish, self.planned) = match self.random.below(3) {
+            0 => (Some(Wish::Suspend), Some((at + a_while, Wish::Resume))),
+            1 => (Some(Wish::Unplug), Some((at + a_while, Wish::Replug))),
+            _ => (Some(Wish::Reset), None),
+        };
+    }
+
     fn start_frame(&mut self, device: &mut Usb, at: Time) {
+        let (low, high) = (
+            (*self.manners.packets_per_frame.start()).clamp(1, PACKETS_PER_FRAME),
+            (*self.manners.packets_per_frame.end()).clamp(1, PACKETS_PER_FRAME),
+        );
+        self.room = low;
+        if high > low {
+            self.room += self.random.below(high - low + 1);
+        }
         self.frame = at;
         self.frame_number = self.frame_number.wrapping_add(1) & 0x7FF;
         device.start_of_frame(self.frame_number, at);
@@ -461,19 +776,88 @@ impl UsbHost {
         self.state = State::Reset(at + RESET);
     }
 
-    fn begin_enumeration(&mut self) {
+    /// The port has recovered from a reset: enumeration begins, or goes on behind the reset that is part of it.
+    fn begin_enumeration(&mut self, now: Time) {
         if self.first_reset {
             self.control_size = 64;
-        }
-        self.queue.push_back(if self.first_reset {
-            Transfer::get_descriptor(Purpose::DeviceHead, 1, 0, 0, 64)
+            self.step = 0;
         } else {
-            Transfer::new(
+            self.step += 1;
+        }
+        self.run_step(now);
+    }
+
+    /// Queues the next request of enumeration. Steps that do not concern this device are left out.
+    fn run_step(&mut self, now: Time) {
+        loop {
+            let Some(&step) = self.manners.system.script().get(self.step) else {
+                return self.configuration_complete();
+            };
+            if self.take_step(step, now) {
+                return;
+            }
+            self.step += 1;
+        }
+    }
+
+    /// False when there is nothing to do.
+    fn take_step(&mut self, step: Step, now: Time) -> bool {
+        let class = self.bulk_in.is_some();
+        match step {
+            Step::Head(length) => self.ask(Purpose::DeviceHead, 1, 0, 0, length),
+            Step::Reset => {
+                self.first_reset = false;
+                self.state = State::Debounce(now);
+                self.slot = None;
+            }
+            Step::Address => self.push(
                 Purpose::SetAddress,
                 [0, 5, ADDRESS, 0, 0, 0, 0, 0],
                 Vec::new(),
-            )
-        });
+            ),
+            Step::Device => self.ask(Purpose::Device, 1, 0, 0, 18),
+            Step::ConfigurationHead => self.ask(Purpose::ConfigurationHead, 2, 0, 0, 9),
+            Step::Configuration => {
+                let length = half(&self.descriptors.configuration, 2);
+                self.ask(Purpose::Configuration, 2, 0, 0, length);
+            }
+            Step::WholeConfiguration => self.ask(Purpose::Configuration, 2, 0, 0, 255),
+            Step::Bos if half(&self.descriptors.device, 2) < 0x0201 => return false,
+            Step::Bos => self.ask(Purpose::Bos, 15, 0, 0, 255),
+            Step::MicrosoftString => self.ask(Purpose::Curiosity, 3, 0xEE, 0, 18),
+            Step::Qualifier => self.ask(Purpose::Curiosity, 6, 0, 0, 10),
+            Step::Languages => self.ask(Purpose::Languages, 3, 0, 0, 255),
+            Step::Peek(at) => return self.ask_string(Purpose::Curiosity, at, 2),
+            Step::Product => return self.ask_string(Purpose::Product, PRODUCT, 255),
+            Step::Manufacturer => return self.ask_string(Purpose::Manufacturer, MANUFACTURER, 255),
+            Step::SerialNumber => {
+                return self.ask_string(Purpose::SerialNumber, SERIAL_NUMBER, 255);
+            }
+            Step::Configure => {
+                let value = self.descriptors.configuration.get(5).copied().unwrap_or(1);
+                self.push(Purpose::Configure, [0, 9, value, 0, 0, 0, 0, 0], Vec::new());
+            }
+            Step::GetLineCoding | Step::SetLineCoding | Step::LineState if !class => return false,
+            Step::GetLineCoding => {
+                let setup = [0xA1, 0x21, 0, 0, self.control_interface, 0, 7, 0];
+                self.push(Purpose::Curiosity, setup, Vec::new());
+            }
+            Step::SetLineCoding => {
+                // 9,600 baud, 8N1: what a port is opened with.
+                let coding = vec![0x80, 0x25, 0, 0, 0, 0, 8];
+                let setup = [0x21, 0x20, 0, 0, self.control_interface, 0, 7, 0];
+                self.push(Purpose::LineCoding, setup, coding);
+            }
+            Step::LineState => {
+                let transfer = self.line_state();
+                self.queue.push_back(transfer);
+            }
+        }
+        true
+    }
+
+    fn push(&mut self, purpose: Purpose, setup: [u8; 8], data: Vec<u8>) {
+        self.queue.push_back(Transfer::new(purpose, setup, data));
     }
 
     fn line_state(&self) -> Transfer {
@@ -490,8 +874,9 @@ impl UsbHost {
         }
         let next = now + SLOT;
         self.bus_free = next;
-        let last = self.frame + AFTER_SOF + SLOT * (self.packets_per_frame - 1);
-        self.slot = (moved && next <= last).then_some(next);
+        let last = self.frame + AFTER_SOF + SLOT * (self.room - 1);
+        let again = moved || self.manners.retries_naks;
+        self.slot = (again && next <= last).then_some(next);
     }
 
     /// One transaction. False when the device is not ready for anything.
@@ -731,6 +1116,7 @@ impl UsbHost {
             // What a device may well not have.
             Purpose::Bos
             | Purpose::Languages
+            | Purpose::Curiosity
             | Purpose::Product
             | Purpose::Manufacturer
             | Purpose::SerialNumber
@@ -757,33 +1143,21 @@ impl UsbHost {
     fn finish(&mut self, transfer: Transfer, now: Time) {
         let data = transfer.data;
         match transfer.purpose {
-            Purpose::DeviceHead => {
-                // Linux resets once more after it knows the size of endpoint 0.
-                self.first_reset = false;
-                self.state = State::Debounce(now);
-                self.slot = None;
+            Purpose::DeviceHead | Purpose::Curiosity | Purpose::Configure | Purpose::LineCoding => {
             }
             Purpose::SetAddress => {
                 self.address = ADDRESS;
                 self.hold = now + ADDRESS_RECOVERY;
-                self.ask(Purpose::Device, 1, 0, 0, 18);
             }
             Purpose::Device => {
                 if data.len() != 18 {
                     self.violation(format!("device descriptor of {} bytes", data.len()));
                 }
-                self.identity = UsbIdentity {
-                    vendor_id: half(&data, 8),
-                    product_id: half(&data, 10),
-                    ..UsbIdentity::default()
-                };
-                self.descriptors = Descriptors {
-                    device: data,
-                    ..Descriptors::default()
-                };
-                self.ask(Purpose::ConfigurationHead, 2, 0, 0, 9);
+                self.identity.vendor_id = half(&data, 8);
+                self.identity.product_id = half(&data, 10);
+                self.descriptors.device = data;
             }
-            Purpose::ConfigurationHead => self.ask(Purpose::Configuration, 2, 0, 0, half(&data, 2)),
+            Purpose::ConfigurationHead => self.descriptors.configuration = data,
             Purpose::Configuration => {
                 if data.len() != usize::from(half(&data, 2)) {
                     self.violation(format!(
@@ -793,45 +1167,13 @@ impl UsbHost {
                 }
                 self.find_pipes(&data);
                 self.descriptors.configuration = data;
-                if half(&self.descriptors.device, 2) >= 0x0201 {
-                    self.ask(Purpose::Bos, 15, 0, 0, 255);
-                } else {
-                    self.ask(Purpose::Languages, 3, 0, 0, 255);
-                }
             }
-            Purpose::Bos => {
-                self.descriptors.bos = data;
-                self.ask(Purpose::Languages, 3, 0, 0, 255);
-            }
-            Purpose::Languages => {
-                self.language = half(&data, 2);
-                self.ask_string(Purpose::Product, 15);
-            }
-            Purpose::Product => {
-                self.identity.product = string(&data);
-                self.ask_string(Purpose::Manufacturer, 14);
-            }
-            Purpose::Manufacturer => {
-                self.identity.manufacturer = string(&data);
-                self.ask_string(Purpose::SerialNumber, 16);
-            }
-            Purpose::SerialNumber => {
-                self.identity.serial_number = string(&data);
-                let value = self.descriptors.configuration.get(5).copied().unwrap_or(1);
-                let setup = [0, 9, value, 0, 0, 0, 0, 0];
-                self.queue
-                    .push_back(Transfer::new(Purpose::Configure, setup, Vec::new()));
-            }
-            Purpose::Configure if self.bulk_in.is_none() => self.configuration_complete(),
-            Purpose::Configure => {
-                // 9,600 baud, 8N1: what a port is opened with.
-                let coding = vec![0x80, 0x25, 0, 0, 0, 0, 8];
-                let setup = [0x21, 0x20, 0, 0, self.control_interface, 0, 7, 0];
-                self.queue
-                    .push_back(Transfer::new(Purpose::LineCoding, setup, coding));
-            }
-            Purpose::LineCoding => self.queue.push_back(self.line_state()),
-            Purpose::LineState if !self.configured => self.configuration_complete(),
+            Purpose::Bos => self.descriptors.bos = data,
+            Purpose::Languages => self.language = half(&data, 2),
+            Purpose::Product => self.identity.product = string(&data),
+            Purpose::Manufacturer => self.identity.manufacturer = string(&data),
+            Purpose::SerialNumber => self.identity.serial_number = string(&data),
+            Purpose::LineState if self.configured => return,
             Purpose::LineState => {}
             Purpose::ClearHalt { input } => {
                 let pipe = if input {
@@ -843,9 +1185,12 @@ impl UsbHost {
                     pipe.halted = false;
                     pipe.toggle = false;
                 }
+                return;
             }
-            Purpose::User => self.results.push(ControlResult::Done(data)),
+            Purpose::User => return self.results.push(ControlResult::Done(data)),
         }
+        self.step += 1;
+        self.run_step(now);
     }
 
     fn configuration_complete(&mut self) {
@@ -859,11 +1204,14 @@ impl UsbHost {
         ));
     }
 
-    /// Asks for the string whose index stands at `at` in the device descriptor, or goes on without it.
-    fn ask_string(&mut self, purpose: Purpose, at: usize) {
+    /// Asks for the string whose index stands at `at` in the device descriptor. False when there is none.
+    fn ask_string(&mut self, purpose: Purpose, at: usize, length: u16) -> bool {
         match self.descriptors.device.get(at) {
-            Some(&index) if index != 0 => self.ask(purpose, 3, index, self.language, 255),
-            _ => self.finish(Transfer::new(purpose, [0; 8], Vec::new()), self.frame),
+            Some(&index) if index != 0 => {
+                self.ask(purpose, 3, index, self.language, length);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -1260,6 +1608,99 @@ mod tests {
             [ControlResult::Stalled, ControlResult::Done(DEVICE.to_vec())]
         );
         assert!(host.is_configured());
+    }
+
+    #[test]
+    fn each_system_enumerates_in_its_own_order() {
+        for (system, has) in [
+            (HostSystem::Windows, [0x80, 6, 0xEE, 3, 0, 0, 18, 0]),
+            (HostSystem::Windows, [0x80, 6, 0, 6, 0, 0, 10, 0]),
+            (HostSystem::Windows, [0x80, 6, 0, 2, 0, 0, 255, 0]),
+            (HostSystem::MacOs, [0x80, 6, 0, 1, 0, 0, 8, 0]),
+            (HostSystem::MacOs, [0x80, 6, 2, 3, 9, 4, 2, 0]),
+            (HostSystem::MacOs, [0xA1, 0x21, 0, 0, 0, 0, 7, 0]),
+        ] {
+            for seed in 0..4 {
+                let (mut host, mut device) = (UsbHost::new(), Device::new());
+                host.set_manners(Manners::seeded(system, seed));
+                host.attach();
+                device.connect(true, Time::ZERO);
+                run(&mut host, &mut device, Time::ZERO, 600);
+                assert!(
+                    host.is_configured(),
+                    "{system:?} {seed}: {:02x?}",
+                    device.setups
+                );
+                assert!(device.setups.contains(&has), "{system:?}: {has:02x?}");
+                let identity = host.identity().unwrap();
+                assert_eq!(identity.product.as_deref(), Some("A sixteen chars!"));
+                assert!(host.violations().is_empty(), "{:?}", host.violations());
+            }
+        }
+    }
+
+    #[test]
+    fn a_suspended_bus_has_no_frames_and_resumes_with_what_it_knew() {
+        let (mut host, mut device, now) = enumerated();
+        device.usb.write(0x44, 0, now).unwrap();
+        host.suspend();
+        let now = run(&mut host, &mut device, now, 50);
+        assert!(host.is_suspended() && host.is_configured());
+        assert_eq!(device.usb.read(0x44).unwrap() & 1 << 11, 1 << 11);
+        host.write(b"hello");
+        let now = run(&mut host, &mut device, now, 25);
+        assert!(host.read().is_empty(), "resume takes 20 ms and recovery 10");
+        run(&mut host, &mut device, now, 20);
+        assert_eq!(host.read(), b"hello");
+        assert_eq!(host.configurations(), 1);
+    }
+
+    #[test]
+    fn a_port_can_be_reset_at_any_moment() {
+        let (mut host, mut device, now) = enumerated();
+        host.reset_port();
+        let now = run(&mut host, &mut device, now, 10);
+        assert!(!host.is_configured());
+        run(&mut host, &mut device, now, 400);
+        assert_eq!(host.configurations(), 2);
+        assert!(host.violations().is_empty(), "{:?}", host.violations());
+    }
+
+    #[test]
+    fn incidents_come_by_the_seed_and_are_survived() {
+        let outcome = |seed| {
+            let (mut host, mut device, now) = enumerated();
+            host.set_manners(Manners {
+                incidents: Some(Time::from_millis(100)),
+                seed,
+                ..Manners::default()
+            });
+            let now = run(&mut host, &mut device, now, 3000);
+            host.set_manners(Manners::default());
+            host.resume();
+            run(&mut host, &mut device, now, 1000);
+            assert!(host.is_configured(), "seed {seed}");
+            (host.incidents(), host.configurations())
+        };
+        assert!(outcome(1).0 >= 3);
+        assert_eq!(outcome(2), outcome(2));
+        assert_ne!(outcome(2), outcome(3));
+    }
+
+    #[test]
+    fn a_host_that_retries_naks_asks_again_in_the_same_frame() {
+        let naks = |retries_naks| {
+            let (mut host, mut device, now) = enumerated();
+            host.set_manners(Manners {
+                retries_naks,
+                ..Manners::default()
+            });
+            let before = host.naks();
+            run(&mut host, &mut device, now, 10);
+            host.naks() - before
+        };
+        assert!((9..=11).contains(&naks(false)));
+        assert!((180..=200).contains(&naks(true)), "{}", naks(true));
     }
 
     #[test]

@@ -18,12 +18,13 @@ pub(crate) enum Command {
     Read { address: u32, length: usize },
     SaveNand(PathBuf),
     Pace(f64),
+    Trace(bool),
     Help,
 }
 
 /// One line on what can be typed.
 pub(crate) const HELP: &str = "plug | unplug | cut (battery and cable gone) | on (battery back) | reset (NRST) | status | \
-     read ADDRESS LENGTH | nand save FILE | pace SPEED | help | quit";
+     read ADDRESS LENGTH | nand save FILE | pace SPEED | trace on|off | help | quit";
 
 impl FromStr for Command {
     type Err = String;
@@ -42,6 +43,8 @@ impl FromStr for Command {
             ["on"] => Ok(Command::On),
             ["reset"] => Ok(Command::Reset),
             ["status"] => Ok(Command::Status),
+            ["trace", "on"] => Ok(Command::Trace(true)),
+            ["trace", "off"] => Ok(Command::Trace(false)),
             ["help"] => Ok(Command::Help),
             ["read", address, length] => match (parse_number(address), parse_number(length)) {
                 (Some(address), Some(length)) => Ok(Command::Read {
@@ -76,6 +79,8 @@ mod tests {
             Ok(Command::SaveNand(PathBuf::from("my file.nand")))
         );
         assert_eq!("pace 2.5".parse(), Ok(Command::Pace(2.5)));
+        assert_eq!("trace on".parse(), Ok(Command::Trace(true)));
+        assert_eq!("trace off".parse(), Ok(Command::Trace(false)));
     }
 
     #[test]

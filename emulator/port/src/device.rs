@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use emulator::machine::Machine;
+use emulator::machine::{self, Machine};
 use emulator::time::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io;
@@ -20,6 +20,8 @@ const SLICE: Time = Time::from_millis(1);
 const TOWARDS_DEVICE: usize = 4096;
 /// How much may wait in the emulated host for the program. What is beyond stays in the device.
 const TOWARDS_PROGRAM: usize = 16 * 1024;
+/// How much may wait on the wires of a USART for the chip. What is beyond stays with the program that wrote it.
+const TOWARDS_USART: usize = 64;
 /// Longest wait for something to happen while the machine is up to date.
 const NAP: Duration = Duration::from_millis(1);
 
@@ -54,6 +56,15 @@ pub struct VirtualDevice {
     open: bool,
     halted: Option<String>,
     moved: Moved,
+    wires: Option<Wires>,
+}
+
+/// A USART of the chip, and the pseudo-terminal at the other end of its wires.
+struct Wires {
+    usart: machine::SerialPort,
+    port: SerialPort,
+    /// Sent by the chip, not yet taken by the pseudo-terminal.
+    towards_program: Vec<u8>,
 }
 
 /// Bytes that went over the port since the machine was handed over.
@@ -80,7 +91,23 @@ impl VirtualDevice {
             open: false,
             halted: None,
             moved: Moved::default(),
+            wires: None,
         }
+    }
+
+    /// Offers a USART as a pseudo-terminal, at the baud rate that the firmware sets. Gives where programs open it.
+    ///
+    /// # Errors
+    /// What the kernel says about the pseudo-terminal.
+    pub fn wire(&mut self, usart: machine::SerialPort) -> io::Result<PathBuf> {
+        let port = SerialPort::wire()?;
+        let path = port.path().to_path_buf();
+        self.wires = Some(Wires {
+            usart,
+            port,
+            towards_program: Vec::new(),
+        });
+        Ok(path)
     }
 
     /// The machine.
@@ -147,6 +174,7 @@ impl VirtualDevice {
             }
         }
         self.give_to_program()?;
+        self.move_over_wires()?;
         self.follow_the_host(&mut news)?;
         Ok(news)
     }
@@ -223,6 +251,27 @@ impl VirtualDevice {
             self.towards_program.drain(..taken);
             self.moved.to_program += taken as u64;
         }
+        Ok(())
+    }
+
+    /// A wire has no flow control: what nobody reads is lost once the pseudo-terminal is full.
+    fn move_over_wires(&mut self) -> io::Result<()> {
+        let Some(wires) = &mut self.wires else {
+            return Ok(());
+        };
+        wires.port.allow_reopen()?;
+        let chip = self.machine.serial(wires.usart);
+        let room = TOWARDS_USART.saturating_sub(chip.pending_out());
+        if room > 0 {
+            chip.write(&wires.port.read(room)?);
+        }
+        wires.towards_program.extend(chip.read());
+        let taken = wires.port.write(&wires.towards_program)?;
+        wires.towards_program.drain(..taken);
+        let waiting = wires.towards_program.len();
+        wires
+            .towards_program
+            .drain(..waiting.saturating_sub(TOWARDS_PROGRAM));
         Ok(())
     }
 

@@ -9,17 +9,21 @@
 //!   host sees.
 //! - [`SerialPort`] is one plugged port: a pseudo-terminal, and the udev event that makes a browser list it.
 //! - [`Firmware`] reads what a person may want to run: .hex, .bin and .elf.
+//! - [`parse_cut`] reads where the power is to go away.
 //! - [`load_nand`] and [`save_nand`] keep the NAND between runs.
 
 mod command;
+mod cut;
 mod device;
 mod firmware;
 mod nand_file;
 mod pace;
 mod run;
 mod serial_port;
+mod trace;
 mod udev;
 
+pub use cut::parse_cut;
 pub use device::{Moved, News, VirtualDevice};
 pub use firmware::{Firmware, FirmwareError};
 pub use nand_file::{load as load_nand, save as save_nand};

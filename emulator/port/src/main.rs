@@ -3,18 +3,21 @@
 //! It can load any firmware for the STM32L052, and must never pretend: what the emulator does not model stops it
 //! with a reason.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{fs, io};
+use std::{env, fs, io};
 
 use clap::Parser;
-use emulator::machine::{Machine, Options};
-use emulator_port::{Firmware, load_nand, parse_speed, run_on_terminal, save_nand};
+use emulator::fault::CutPoint;
+use emulator::machine::{Machine, Options, SerialPort};
+use emulator_port::{Firmware, load_nand, parse_cut, parse_speed, run_on_terminal, save_nand};
 
 /// Runs firmware on an emulated STM32L052 logger and plugs it into this computer as a serial port.
 ///
 /// Browsers list the port when this program may send udev events: run it as root or with CAP_NET_ADMIN. Other
 /// programs open it by the path that is printed. Commands are read from standard input; type help to see them.
+/// The word "run" may stand before the firmware.
 #[derive(Parser)]
 #[command(name = "emulator-port")]
 struct Arguments {
@@ -36,16 +39,33 @@ struct Arguments {
     /// Virtual seconds a second
     #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
     speed: f64,
+    /// Stops with a report where firmware touches what the emulator does not model: as without this
+    #[arg(long, conflicts_with = "lenient")]
+    strict: bool,
     /// Goes on where firmware touches what the emulator does not model, instead of stopping with a report
     #[arg(long)]
     lenient: bool,
     /// Starts with the cable pulled: the command plug plugs it
     #[arg(long)]
     unplugged: bool,
+    /// Offers a serial port of the chip as a pseudo-terminal, too, and prints its path: usart1, usart2 or lpuart1
+    #[arg(long, value_name = "NAME", value_parser = serial_port)]
+    usart: Option<SerialPort>,
+    /// Prints every access to a peripheral: time, program counter, register, value. The command trace does so later
+    #[arg(long)]
+    trace: bool,
+    /// Cuts the power at an operation on flash, EEPROM or NAND, counted from 0: such as 12:before, 12:inside:SEED,
+    /// 12:after. The command on brings it back
+    #[arg(long, value_name = "OPERATION[:PLACE[:SEED]]", value_parser = parse_cut)]
+    cut_at: Option<CutPoint>,
 }
 
 fn main() -> ExitCode {
-    match emulate(&Arguments::parse()) {
+    let mut words: Vec<OsString> = env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "run") {
+        words.remove(1);
+    }
+    match emulate(&Arguments::parse_from(words)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("emulator-port: {problem}");
@@ -57,7 +77,7 @@ fn main() -> ExitCode {
 fn emulate(arguments: &Arguments) -> Result<(), String> {
     let mut options = Options {
         seed: arguments.seed,
-        strict: !arguments.lenient,
+        strict: arguments.strict || !arguments.lenient,
         ..Options::default()
     };
     if let Some(unique_id) = arguments.serial {
@@ -78,12 +98,17 @@ fn emulate(arguments: &Arguments) -> Result<(), String> {
             .program_eeprom(0, &bytes)
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    if let Some(point) = arguments.cut_at {
+        machine.cut_at(point);
+    }
+    machine.core_mut().record_accesses(arguments.trace);
     machine.power_on();
     if !arguments.unplugged {
         machine.usb_mut().attach();
     }
 
-    let machine = run_on_terminal(machine, arguments.speed).map_err(|error| error.to_string())?;
+    let machine = run_on_terminal(machine, arguments.speed, arguments.usart)
+        .map_err(|error| error.to_string())?;
 
     if let Some(path) = &arguments.nand {
         save_nand(machine.nand(), path).map_err(|error| about(path, &error))?;
@@ -100,6 +125,15 @@ fn existing(path: Option<&Path>) -> Option<&Path> {
 
 fn about(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
+}
+
+fn serial_port(name: &str) -> Result<SerialPort, String> {
+    match name {
+        "usart1" => Ok(SerialPort::Usart1),
+        "usart2" => Ok(SerialPort::Usart2),
+        "lpuart1" => Ok(SerialPort::Lpuart1),
+        _ => Err("the chip has usart1, usart2 and lpuart1".to_string()),
+    }
 }
 
 fn unique_id(text: &str) -> Result<[u32; 3], String> {

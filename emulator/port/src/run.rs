@@ -1,6 +1,7 @@
 //! The loop that a person or a test steers: commands in, one answer line each, news in between.
 //!
-//! Answers begin with `ok`, `error:` or `{`. News begins with `plugged`, `unplugged`, `halted:` or `note:`.
+//! Answers begin with `ok`, `error:` or `{`. News begins with `plugged`, `unplugged`, `halted:`, `note:`, `usart` or
+//! `trace:`.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write};
@@ -8,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use emulator::cpu::bus::ResetCause;
-use emulator::machine::Machine;
+use emulator::machine::{Machine, SerialPort};
 use emulator::memory::{FLASH_BASE, FLASH_SIZE, RAM_BASE, RAM_SIZE};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -18,6 +19,7 @@ use crate::device::{News, VirtualDevice};
 use crate::firmware::{EEPROM_BASE, EEPROM_SIZE, offset_within};
 use crate::nand_file;
 use crate::serial_port::Announcement;
+use crate::trace;
 
 /// Runs a machine as a serial port of this computer until `quit` or the end of `input`.
 ///
@@ -36,11 +38,16 @@ pub fn run(
     serve(VirtualDevice::new(machine), &lines, output)
 }
 
-/// [`run`] for a person: standard input and output, `speed` virtual seconds a second; Ctrl-C ends it as `quit` does.
+/// [`run`] for a person: standard input and output, `speed` virtual seconds a second, a USART as a pseudo-terminal of
+/// its own if one is named; Ctrl-C ends it as `quit` does.
 ///
 /// # Errors
 /// As [`run`], and when Ctrl-C is already handled elsewhere in this program.
-pub fn run_on_terminal(machine: Machine, speed: f64) -> io::Result<Machine> {
+pub fn run_on_terminal(
+    machine: Machine,
+    speed: f64,
+    usart: Option<SerialPort>,
+) -> io::Result<Machine> {
     let (sender, lines) = mpsc::channel();
     let interrupted = sender.clone();
     ctrlc::set_handler(move || {
@@ -51,6 +58,10 @@ pub fn run_on_terminal(machine: Machine, speed: f64) -> io::Result<Machine> {
     send_lines(BufReader::new(io::stdin()), sender);
     let mut device = VirtualDevice::new(machine);
     device.set_speed(speed);
+    if let Some(usart) = usart {
+        let path = device.wire(usart)?;
+        println!("usart {}", path.display());
+    }
     serve(device, &lines, io::stdout())
 }
 
@@ -97,6 +108,9 @@ fn serve(
             output.flush()?;
         }
         let news = device.advance()?;
+        for access in device.machine_mut().core_mut().take_accesses() {
+            writeln!(output, "trace: {}", trace::line(&access))?;
+        }
         for item in &news {
             tell(&mut output, item)?;
         }
@@ -181,6 +195,7 @@ fn answer(device: &mut VirtualDevice, command: &Command) -> Result<String, Strin
                 .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         }
         Command::Pace(speed) => device.set_speed(*speed),
+        Command::Trace(on) => device.machine_mut().core_mut().record_accesses(*on),
         Command::Help => return Ok(format!("ok {HELP}")),
     }
     Ok("ok".to_string())

@@ -49,9 +49,11 @@ pub enum Announcement {
     Sent,
     /// CAP_NET_ADMIN is missing: programs can open the port by its path, browsers do not list it.
     NotPermitted,
+    /// It is no USB device: nobody was to be told.
+    Unwanted,
 }
 
-/// A plugged serial port. Dropping it is pulling the plug: browsers are told, and every open file of it is dead.
+/// A serial port. Dropping it is pulling the plug: browsers are told, and every open file of it is dead.
 #[derive(Debug)]
 pub struct SerialPort {
     /// The device's end.
@@ -74,6 +76,21 @@ impl SerialPort {
     /// # Errors
     /// Whatever the kernel says about pseudo-terminals, and about the netlink socket other than a missing permission.
     pub fn plug(identity: &PortIdentity) -> io::Result<SerialPort> {
+        let mut port = SerialPort::wire()?;
+        port.properties = properties(identity, &port.path);
+        port.announcement = match udev::broadcast(Action::Add, &port.properties) {
+            Ok(()) => Announcement::Sent,
+            Err(Errno::PERM) => Announcement::NotPermitted,
+            Err(error) => return Err(error),
+        };
+        Ok(port)
+    }
+
+    /// Makes a pseudo-terminal that browsers are not told of: the other end of a USART's wires.
+    ///
+    /// # Errors
+    /// Whatever the kernel says about pseudo-terminals.
+    pub fn wire() -> io::Result<SerialPort> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&master, true)?;
         grantpt(&master)?;
@@ -95,21 +112,14 @@ impl SerialPort {
         let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let events = WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE;
         inotify::add_watch(&watch, &path, events)?;
-
-        let properties = properties(identity, &path);
-        let announcement = match udev::broadcast(Action::Add, &properties) {
-            Ok(()) => Announcement::Sent,
-            Err(Errno::PERM) => Announcement::NotPermitted,
-            Err(error) => return Err(error),
-        };
         Ok(SerialPort {
             master,
             slave,
             watch,
             openings: 0,
             path,
-            properties,
-            announcement,
+            properties: Vec::new(),
+            announcement: Announcement::Unwanted,
             last_written: None,
         })
     }

@@ -1,6 +1,6 @@
 //! ADC at 0x4001_2400 (RM0376): software-started conversions at their real speed.
 //!
-//! Hardware triggers, DMA, the analog watchdog and auto-off are not modelled. Noise and settling are not either: a
+//! Hardware triggers, the analog watchdog and auto-off are not modelled. Noise and settling are not either: a
 //! sampling time that is too short still converts exactly.
 
 use crate::board::Board;
@@ -23,6 +23,8 @@ pub const TS_CAL2: u16 = 915;
 /// Supply at which the factory calibrated, in millivolts.
 const CALIBRATION_SUPPLY: u64 = 3000;
 
+/// Offset of DR.
+pub(crate) const DR: u32 = 0x40;
 const CHANNEL_VREFINT: u32 = 17;
 const CHANNEL_TEMPERATURE: u32 = 18;
 
@@ -60,8 +62,9 @@ mod cfgr1 {
     pub const CONT: u32 = 1 << 13;
     pub const WAIT: u32 = 1 << 14;
     pub const DISCEN: u32 = 1 << 16;
-    /// DMAEN, DMACFG, EXTEN, AUTOFF, AWDEN.
-    pub const NOT_MODELLED: u32 = 1 << 0 | 1 << 1 | 3 << 10 | 1 << 15 | 1 << 23;
+    pub const DMAEN: u32 = 1 << 0;
+    /// EXTEN, AUTOFF, AWDEN.
+    pub const NOT_MODELLED: u32 = 3 << 10 | 1 << 15 | 1 << 23;
 }
 
 mod ccr {
@@ -218,31 +221,39 @@ impl Adc {
         }
     }
 
-    pub(crate) fn tick(
+    /// A result waits that DMA is to fetch.
+    pub(crate) fn requests_dma(&self) -> bool {
+        self.cfgr1 & cfgr1::DMAEN != 0 && self.isr & isr::EOC != 0
+    }
+
+    /// Finishes what is due first, if that is by `now`. False when nothing is.
+    pub(crate) fn step(
         &mut self,
         now: Time,
         clock: AdcClock,
         board: &Board,
         is_analog: impl Fn(u32) -> bool,
-    ) {
-        while let Some(due) = self.next_event().filter(|&due| due <= now) {
-            match self.work {
-                Work::Enabling(_) => {
-                    self.work = Work::Idle;
-                    self.isr |= isr::ADRDY;
-                }
-                Work::Calibrating(_) => {
-                    self.work = Work::Idle;
-                    self.cr &= !cr::ADCAL;
-                    self.calfact = 0x40;
-                    self.isr |= isr::EOCAL;
-                }
-                Work::Converting(_, channel) => {
-                    self.finish_conversion(channel, due, clock, board, &is_analog);
-                }
-                Work::Idle | Work::Waiting => {}
+    ) -> bool {
+        let Some(due) = self.next_event().filter(|&due| due <= now) else {
+            return false;
+        };
+        match self.work {
+            Work::Enabling(_) => {
+                self.work = Work::Idle;
+                self.isr |= isr::ADRDY;
             }
+            Work::Calibrating(_) => {
+                self.work = Work::Idle;
+                self.cr &= !cr::ADCAL;
+                self.calfact = 0x40;
+                self.isr |= isr::EOCAL;
+            }
+            Work::Converting(_, channel) => {
+                self.finish_conversion(channel, due, clock, board, &is_analog);
+            }
+            Work::Idle | Work::Waiting => {}
         }
+        true
     }
 
     fn finish_conversion(
@@ -293,7 +304,7 @@ impl Adc {
             0x14 => self.smpr,
             0x20 => self.tr,
             0x28 => self.chselr,
-            0x40 => {
+            DR => {
                 self.isr &= !isr::EOC;
                 if self.work == Work::Waiting {
                     self.work = Work::Idle;
@@ -423,7 +434,7 @@ mod tests {
             let start = self.now;
             while self.adc.isr & flag == 0 {
                 self.now = self.adc.next_event().expect("something is going on");
-                self.adc.tick(self.now, CLOCK, &self.board, |_| true);
+                while self.adc.step(self.now, CLOCK, &self.board, |_| true) {}
             }
             self.now.since(start)
         }

@@ -1,4 +1,4 @@
-//! DMA1 at 0x4002_0000 (RM0376): channels 1 to 7, of which 2 and 3 serve SPI1 (CSELR request 1).
+//! DMA1 at 0x4002_0000 (RM0376): channels 1 to 7, for SPI1, the USARTs and the ADC.
 //!
 //! Bus cycles that it takes from the core are not modelled. Memory to memory is not modelled.
 
@@ -8,10 +8,51 @@ use crate::memory::{Memory, RAM_BASE, flash_offset};
 
 /// Channels of the controller.
 const CHANNELS: usize = 7;
-/// SPI1's data register.
-const SPI1_DR: u32 = 0x4001_300C;
-/// CSELR value that connects SPI1 to channels 2 and 3.
-const REQUEST_SPI1: u32 = 1;
+/// One direction of a peripheral: the channels it can use (from 0), its number in CSELR, its data register, and whether
+/// that is where the data goes. Source: `stm32-metapac`.
+pub(crate) struct Route {
+    pub channels: &'static [usize],
+    pub request: u32,
+    pub register: u32,
+    pub to_peripheral: bool,
+}
+
+impl Route {
+    const fn from(channels: &'static [usize], request: u32, register: u32) -> Route {
+        Route {
+            channels,
+            request,
+            register,
+            to_peripheral: false,
+        }
+    }
+
+    const fn to(channels: &'static [usize], request: u32, register: u32) -> Route {
+        Route {
+            channels,
+            request,
+            register,
+            to_peripheral: true,
+        }
+    }
+}
+
+/// The ADC's data register.
+pub(crate) const FROM_ADC: Route = Route::from(&[0, 1], 0, 0x4001_2440);
+/// What USART1, USART2 and LPUART1 received.
+pub(crate) const FROM_USART: [Route; 3] = [
+    Route::from(&[2, 4], 3, 0x4001_3824),
+    Route::from(&[4, 5], 4, 0x4000_4424),
+    Route::from(&[2, 5], 5, 0x4000_4824),
+];
+/// What USART1, USART2 and LPUART1 are to send.
+pub(crate) const TO_USART: [Route; 3] = [
+    Route::to(&[1, 3], 3, 0x4001_3828),
+    Route::to(&[3, 6], 4, 0x4000_4428),
+    Route::to(&[1, 6], 5, 0x4000_4828),
+];
+const FROM_SPI1: Route = Route::from(&[SPI1_RX], 1, 0x4001_300C);
+const TO_SPI1: Route = Route::to(&[SPI1_TX], 1, 0x4001_300C);
 /// Index of the channel that SPI1_RX can use.
 pub(crate) const SPI1_RX: usize = 1;
 /// Index of the channel that SPI1_TX can use.
@@ -65,12 +106,27 @@ impl Dma {
 
     /// Whether a channel is set up for SPI1 and has transfers left.
     pub(crate) fn serves_spi1(&self, channel: usize) -> bool {
+        let route = if channel == SPI1_TX {
+            &TO_SPI1
+        } else {
+            &FROM_SPI1
+        };
+        self.serves(channel, route)
+    }
+
+    fn serves(&self, channel: usize, route: &Route) -> bool {
         let c = &self.channels[channel];
         c.ccr & ccr::EN != 0
             && c.left > 0
-            && self.cselr >> (4 * channel) & 0xF == REQUEST_SPI1
-            && c.par == SPI1_DR
-            && (c.ccr & ccr::DIR != 0) == (channel == SPI1_TX)
+            && self.cselr >> (4 * channel) & 0xF == route.request
+            && c.par == route.register
+            && (c.ccr & ccr::DIR != 0) == route.to_peripheral
+    }
+
+    /// The channel that is set up for a route and has transfers left.
+    pub(crate) fn channel(&self, route: &Route) -> Option<usize> {
+        let mut channels = route.channels.iter().copied();
+        channels.find(|&channel| self.serves(channel, route))
     }
 
     /// Transfers until a channel raises an interrupt, if it will.
@@ -261,7 +317,7 @@ mod tests {
         for (offset, value) in [
             (0xA8, 0x110),
             (base + 4, count),
-            (base + 8, SPI1_DR),
+            (base + 8, FROM_SPI1.register),
             (base + 12, address),
             (base, ccr | ccr::MINC | ccr::EN),
         ] {
@@ -308,6 +364,25 @@ mod tests {
         assert!(dma.serves_spi1(SPI1_RX));
         dma.write(0xA8, 0).unwrap();
         assert!(!dma.serves_spi1(SPI1_RX));
+    }
+
+    #[test]
+    fn a_route_is_served_by_the_channel_that_was_set_up_for_it() {
+        let mut dma = Dma::new();
+        assert_eq!(dma.channel(&FROM_USART[1]), None);
+        let base = 8 + 20 * 5;
+        for (offset, value) in [
+            (0xA8, 4 << 20),
+            (base + 4, 3),
+            (base + 8, 0x4000_4424),
+            (base + 12, RAM_BASE),
+            (base, ccr::MINC | ccr::EN),
+        ] {
+            dma.write(offset, value).unwrap();
+        }
+        assert_eq!(dma.channel(&FROM_USART[1]), Some(5));
+        assert_eq!(dma.channel(&TO_USART[1]), None);
+        assert_eq!(dma.channel(&FROM_USART[2]), None);
     }
 
     #[test]

@@ -228,6 +228,12 @@ impl Flash {
         self.options.optr & 1 << 20 == 0
     }
 
+    /// Whether option bytes nRST_STOP or nRST_STDBY turn a low-power mode into a reset.
+    pub(crate) fn resets_in_low_power(&self, standby: bool) -> bool {
+        let bit = if standby { 22 } else { 21 };
+        self.options.optr >> bit & 1 == 0
+    }
+
     /// Wait states: 0 or 1.
     pub(crate) fn latency(&self) -> u32 {
         self.acr & 1
@@ -1015,6 +1021,163 @@ mod tests {
             let ones = left(Place::Inside { seed });
             assert!((1..1024).contains(&ones), "seed {seed}: {ones} bits left");
         }
+    }
+
+    #[test]
+    fn cuts_before_inside_and_after_differ_for_every_operation_and_follow_their_seed() {
+        type Operation = fn(&mut Bench);
+        type Cells = fn(&Bench) -> Vec<u8>;
+        fn flash(bench: &Bench) -> Vec<u8> {
+            bench.memory.flash()[0x8000..0x8080].to_vec()
+        }
+        fn eeprom(bench: &Bench) -> Vec<u8> {
+            bench.flash.eeprom()[..4].to_vec()
+        }
+        fn option(bench: &Bench) -> Vec<u8> {
+            bench.flash.option_words[2].to_le_bytes().to_vec()
+        }
+        let operations: [(OperationKind, Operation, Cells); 5] = [
+            (
+                OperationKind::FlashPageErase,
+                |bench| {
+                    bench.memory.program(0x8000, &[0xA7; 128]);
+                    bench.mode(pecr::ERASE | pecr::PROG);
+                    bench.store(PAGE, 0);
+                },
+                flash,
+            ),
+            (
+                OperationKind::FlashHalfPage,
+                |bench| bench.half_page(PAGE, 0xFEDC_BA98),
+                flash,
+            ),
+            (
+                OperationKind::FlashWord,
+                |bench| bench.store(PAGE, 0xFFFF_FFFF),
+                flash,
+            ),
+            (
+                OperationKind::EepromWord,
+                |bench| bench.eeprom(0, Width::Word, 0xFFFF_FFFF),
+                eeprom,
+            ),
+            (
+                OperationKind::OptionBytes,
+                |bench| {
+                    bench
+                        .flash
+                        .write_option(
+                            2,
+                            Width::Word,
+                            with_complement(0xF0F0),
+                            &mut bench.memory,
+                            &mut bench.faults,
+                            bench.now,
+                        )
+                        .unwrap();
+                },
+                option,
+            ),
+        ];
+        for (kind, operation, cells) in operations {
+            let outcome = |place| {
+                let mut bench = Bench::unlocked();
+                bench.faults.record();
+                bench.faults.cut_at(CutPoint {
+                    operation: 0,
+                    place,
+                });
+                operation(&mut bench);
+                bench.wait();
+                assert!(bench.faults.power_lost());
+                assert_eq!(bench.faults.recorded()[0].kind, kind);
+                cells(&bench)
+            };
+            let (before, after) = (outcome(Place::Before), outcome(Place::After));
+            assert_ne!(before, after, "{kind:?}");
+            let mut mixed = 0;
+            for seed in 0..32 {
+                let inside = outcome(Place::Inside { seed });
+                assert_eq!(inside, outcome(Place::Inside { seed }), "{kind:?} {seed}");
+                mixed += u32::from(inside != before && inside != after);
+            }
+            assert!(mixed > 20, "{kind:?}: {mixed} of 32");
+        }
+    }
+
+    #[test]
+    fn each_bit_of_write_protection_guards_its_4_kb_and_no_other() {
+        for sector in 0..16usize {
+            let mut bench = Bench::unlocked();
+            bench.flash.options.write_protection = 1 << sector;
+            let (first, last) = (sector * SECTOR_SIZE, (sector + 1) * SECTOR_SIZE - 4);
+            for (offset, refused) in [
+                (first as u32, true),
+                (last as u32, true),
+                (first.wrapping_sub(4) as u32, false),
+                (last as u32 + 4, false),
+            ] {
+                if offset as usize >= FLASH_SIZE {
+                    continue;
+                }
+                bench.flash.write(0x18, sr::CLEARABLE).unwrap();
+                bench.store(FLASH_BASE + offset, 1);
+                bench.wait();
+                assert_eq!(bench.errors() == sr::WRPERR, refused, "{offset:#x}");
+                assert_eq!(bench.word(FLASH_BASE + offset) == 0, refused, "{offset:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn fix_makes_every_eeprom_write_erase_first() {
+        let mut bench = Bench::unlocked();
+        bench.mode(pecr::FIX);
+        bench.eeprom(0, Width::Word, 1);
+        assert_eq!(bench.wait(), OPERATION_TIME * 2);
+        bench.mode(0);
+        bench.eeprom(4, Width::Word, 1);
+        assert_eq!(bench.wait(), OPERATION_TIME);
+    }
+
+    #[test]
+    fn level_2_freezes_the_option_bytes_and_level_1_does_not_stop_the_firmware() {
+        for (level, errors) in [(0x00BB, 0), (0x00CC, sr::WRPERR)] {
+            let mut bench = Bench::unlocked();
+            bench.flash.options.optr = bench.flash.options.optr & !0xFF | level;
+            bench.store(PAGE, 7);
+            bench.wait();
+            assert_eq!(bench.word(PAGE), 7);
+            bench
+                .flash
+                .write_option(
+                    2,
+                    Width::Word,
+                    with_complement(1),
+                    &mut bench.memory,
+                    &mut bench.faults,
+                    bench.now,
+                )
+                .unwrap();
+            bench.wait();
+            assert_eq!(bench.errors(), errors, "{level:#x}");
+        }
+    }
+
+    #[test]
+    fn errors_and_the_end_of_an_operation_interrupt_when_asked() {
+        let mut bench = Bench::unlocked();
+        bench.mode(pecr::EOPIE | pecr::ERRIE);
+        bench.store(PAGE, 1);
+        assert!(!bench.flash.interrupt());
+        bench.wait();
+        assert!(bench.flash.interrupt());
+        bench.flash.write(0x18, sr::EOP).unwrap();
+        assert!(!bench.flash.interrupt());
+        bench.store(PAGE, 2);
+        assert!(bench.flash.interrupt());
+        bench.flash.write(0x18, sr::NOTZEROERR).unwrap();
+        assert!(!bench.flash.interrupt());
     }
 
     #[test]

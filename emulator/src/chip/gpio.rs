@@ -7,6 +7,11 @@ const MODE_INPUT: u32 = 0;
 const MODE_OUTPUT: u32 = 1;
 const MODE_ALTERNATE: u32 = 2;
 
+/// Whether the register at `offset` decides which pins are alternate functions.
+pub(crate) fn sets_function(offset: u32) -> bool {
+    matches!(offset, 0x00 | 0x20 | 0x24)
+}
+
 /// Progress of the LCKR sequence: write 1, write 0, write 1, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lock {
@@ -43,6 +48,16 @@ impl Port {
         }
     }
 
+    /// Port A in STANDBY: not even the pulls of SWD.
+    pub(crate) fn floating() -> Port {
+        Port {
+            moder: 0xFFFF_FFFF,
+            ospeedr: 0,
+            pupdr: 0,
+            ..Port::new(0)
+        }
+    }
+
     fn mode(&self, pin: u32) -> u32 {
         self.moder >> (2 * pin) & 3
     }
@@ -66,7 +81,7 @@ impl Port {
     }
 
     /// `levels`: what the board drives, where `driven` has a bit.
-    fn inputs(&self, levels: u16, driven: u16) -> u32 {
+    pub(crate) fn inputs(&self, levels: u16, driven: u16) -> u32 {
         (0..16)
             .filter(|&pin| match self.mode(pin) {
                 MODE_INPUT | MODE_OUTPUT | MODE_ALTERNATE => {

@@ -33,6 +33,8 @@ mod cr {
     pub const PLLON: u32 = 1 << 24;
     pub const PLLRDY: u32 = 1 << 25;
     pub const RESET: u32 = MSION;
+    /// What STOP switches off and waking leaves off.
+    pub const STOPPED: u32 = HSI16ON | HSI16KERON | MSION | HSEON | PLLON;
     /// HSI16OUTEN, HSEBYP, CSSHSEON and RTCPRE are kept and have no effect: no crystal is fitted.
     pub const WRITABLE: u32 = 0x017D_012B;
 }
@@ -47,12 +49,23 @@ mod csr {
     pub const PORRSTF: u32 = 1 << 27;
     pub const SFTRSTF: u32 = 1 << 28;
     pub const IWDGRSTF: u32 = 1 << 29;
+    pub const LPWRRSTF: u32 = 1 << 31;
     pub const FLAGS: u32 = 0xFF << 24;
     /// LSEON, LSEBYP, LSEDRV, CSSLSEON, RTCSEL, RTCEN: in the RTC domain, behind PWR_CR.DBP.
     pub const RTC_DOMAIN: u32 = 0x0007_3D00;
+    pub const RTCSEL_LSI: u32 = 2 << 16;
+    pub const RTCSEL: u32 = 3 << 16;
+    pub const RTCEN: u32 = 1 << 18;
 }
 
 const CFGR_WRITABLE: u32 = 0x7FFD_BFF3;
+const CFGR_STOPWUCK: u32 = 1 << 15;
+/// From a wake-up event in STOP to the first instruction on HSI16, and on each range of MSI: DS10182, typical, with the
+/// regulator in low-power mode.
+const WAKE_HSI16: Time = Time::from_nanos(4_900);
+const WAKE_MSI: [u64; 8] = [
+    190_000, 100_000, 51_000, 28_000, 13_000, 7_300, 5_000, 5_000,
+];
 const CRRCR_HSI48ON: u32 = 1 << 0;
 const CRRCR_HSI48RDY: u32 = 1 << 1;
 const CCIPR_CLK48_HSI48: u32 = 1 << 26;
@@ -72,10 +85,18 @@ pub(crate) enum Gate {
     Usb,
     Crs,
     Pwr,
+    Tim2,
+    Tim6,
+    Tim21,
+    Tim22,
+    Lptim1,
+    Usart1,
+    Usart2,
+    Lpuart1,
 }
 
 impl Gate {
-    pub(crate) const ALL: [Gate; 14] = [
+    pub(crate) const ALL: [Gate; 22] = [
         Gate::Gpio(0),
         Gate::Gpio(1),
         Gate::Gpio(2),
@@ -90,6 +111,14 @@ impl Gate {
         Gate::Usb,
         Gate::Crs,
         Gate::Pwr,
+        Gate::Tim2,
+        Gate::Tim6,
+        Gate::Tim21,
+        Gate::Tim22,
+        Gate::Lptim1,
+        Gate::Usart1,
+        Gate::Usart2,
+        Gate::Lpuart1,
     ];
 
     /// Index into the IOP, AHB, APB2, APB1 registers, and the bit there.
@@ -105,6 +134,14 @@ impl Gate {
             Gate::Usb => (3, 23),
             Gate::Crs => (3, 27),
             Gate::Pwr => (3, 28),
+            Gate::Tim21 => (2, 2),
+            Gate::Tim22 => (2, 5),
+            Gate::Usart1 => (2, 14),
+            Gate::Tim2 => (3, 0),
+            Gate::Tim6 => (3, 4),
+            Gate::Usart2 => (3, 17),
+            Gate::Lpuart1 => (3, 18),
+            Gate::Lptim1 => (3, 31),
         }
     }
 }
@@ -202,19 +239,26 @@ impl Rcc {
     pub(crate) fn reset(&mut self, cause: ResetCause) {
         let kept = match cause {
             ResetCause::PowerOn => 0,
+            // The LSI goes on through STANDBY.
+            ResetCause::Standby => self.csr & (csr::FLAGS | csr::RTC_DOMAIN | csr::LSION),
             _ => self.csr & (csr::FLAGS | csr::RTC_DOMAIN),
         };
         // Every internal reset pulls NRST low as well.
-        let flag = csr::PINRSTF
-            | match cause {
-                ResetCause::PowerOn => csr::PORRSTF,
-                ResetCause::Pin => 0,
-                ResetCause::Software => csr::SFTRSTF,
-                ResetCause::IndependentWatchdog => csr::IWDGRSTF,
-                ResetCause::OptionBytes => csr::OBLRSTF,
-            };
+        let flag = match cause {
+            ResetCause::PowerOn => csr::PINRSTF | csr::PORRSTF,
+            ResetCause::Pin => csr::PINRSTF,
+            ResetCause::Software => csr::PINRSTF | csr::SFTRSTF,
+            ResetCause::IndependentWatchdog => csr::PINRSTF | csr::IWDGRSTF,
+            ResetCause::OptionBytes => csr::PINRSTF | csr::OBLRSTF,
+            ResetCause::LowPower => csr::PINRSTF | csr::LPWRRSTF,
+            ResetCause::Standby => 0,
+        };
+        let lsi = self.oscillators[Source::Lsi as usize];
         *self = Rcc::new();
         self.csr = kept | flag;
+        if self.csr & csr::LSION != 0 {
+            self.oscillators[Source::Lsi as usize] = lsi;
+        }
     }
 
     fn recompute(&mut self) {
@@ -273,6 +317,75 @@ impl Rcc {
     /// APB2 clock in hertz.
     pub fn pclk2(&self) -> u64 {
         self.hclk >> apb_shift(self.cfgr >> 11)
+    }
+
+    /// SYSCLK in hertz.
+    pub(crate) fn sysclk(&self) -> u64 {
+        self.sysclk
+    }
+
+    /// Length of a cycle of the timers on APB `number` (1 or 2): twice as fast as a bus that is divided.
+    pub(crate) fn timer_period(&self, number: u32) -> Time {
+        let shift = apb_shift(self.cfgr >> (5 + 3 * number));
+        self.cycle * (1 << shift.saturating_sub(1))
+    }
+
+    /// What a peripheral that chooses its clock with two bits of CCIPR at `bit` runs from, in hertz; zero when that is
+    /// off. `pclk`: its bus.
+    pub(crate) fn kernel_clock(&self, bit: u32, pclk: u64) -> u64 {
+        match self.ccipr >> bit & 3 {
+            0 => pclk,
+            1 => self.sysclk(),
+            2 if self.hsi16_ready() => HSI16,
+            _ => 0,
+        }
+    }
+
+    /// LPTIM1's clock in hertz; zero when that is off.
+    pub(crate) fn lptim_clock(&self, stopped: bool) -> u64 {
+        match self.ccipr >> 18 & 3 {
+            0 if !stopped => self.pclk1(),
+            1 if self.is_ready(Source::Lsi) => LSI,
+            2 if self.hsi16_ready() => HSI16,
+            _ => 0,
+        }
+    }
+
+    /// Whether the RTC runs from the LSI; no other clock is there.
+    pub(crate) fn rtc_runs(&self) -> bool {
+        self.csr & (csr::RTCSEL | csr::RTCEN) == csr::RTCSEL_LSI | csr::RTCEN
+            && self.is_ready(Source::Lsi)
+    }
+
+    /// Whether RTCRST holds the RTC domain in reset.
+    pub(crate) fn resets_rtc(&self) -> bool {
+        self.csr & csr::RTCRST != 0
+    }
+
+    /// Every clock but the LSI stops.
+    pub(crate) fn stop(&mut self) {
+        for source in [Source::Hsi16, Source::Pll, Source::Msi, Source::Hsi48] {
+            self.oscillators[source as usize] = Oscillator::Off;
+        }
+        self.hsi48_on = false;
+        self.cr &= !cr::STOPPED;
+    }
+
+    /// A wake-up event ends STOP: SYSCLK is the one that STOPWUCK names. Returns how long it takes to come up.
+    pub(crate) fn wake(&mut self) -> Time {
+        let hsi16 = self.cfgr & CFGR_STOPWUCK != 0;
+        let (source, on, time) = if hsi16 {
+            (Source::Hsi16, cr::HSI16ON, WAKE_HSI16)
+        } else {
+            let range = (self.icscr >> 13 & 7) as usize;
+            (Source::Msi, cr::MSION, Time::from_nanos(WAKE_MSI[range]))
+        };
+        self.cr |= on;
+        self.oscillators[source as usize] = Oscillator::Ready;
+        self.active = u32::from(hsi16);
+        self.cfgr = self.cfgr & !3 | self.active;
+        self.recompute();
+        time
     }
 
     /// Length of a core cycle.

@@ -33,6 +33,11 @@ impl Syscfg {
         self.cfgr3 & (EN_VREFINT | ENREF_HSI48) == EN_VREFINT | ENREF_HSI48
     }
 
+    /// EXTICR: the port that EXTI line `pin` listens to, 0 for A.
+    pub(crate) fn exti_port(&self, pin: usize) -> usize {
+        (self.exticr[pin / 4] >> (4 * (pin % 4)) & 0xF) as usize
+    }
+
     pub(crate) fn read(&self, offset: u32) -> Reg {
         Ok(match offset {
             0x00 => 0,

@@ -146,9 +146,9 @@ impl Usb {
         self.clock = on;
     }
 
-    /// Whether a host sees a full-speed device: transceiver on, clocked, pull-up on D+.
+    /// Whether a host sees a full-speed device: transceiver on, pull-up on D+. That takes no clock; answering does.
     pub(crate) fn pull_up(&self) -> bool {
-        self.clock && self.cntr & cntr::PDWN == 0 && self.bcdr & BCDR_DPPU != 0
+        self.cntr & cntr::PDWN == 0 && self.bcdr & BCDR_DPPU != 0
     }
 
     pub(crate) fn take_kick(&mut self) -> bool {
@@ -157,6 +157,19 @@ impl Usb {
 
     pub(crate) fn interrupt(&self) -> bool {
         self.istr_value() & self.cntr & 0xFF00 != 0
+    }
+
+    /// What EXTI line 18 carries.
+    pub(crate) fn wakeup_line(&self) -> bool {
+        self.istr & istr::WKUP != 0
+    }
+
+    /// Activity on the bus is felt without a clock while suspended.
+    fn feel(&mut self) {
+        if !self.clock && self.cntr & (cntr::PDWN | cntr::FRES) == 0 && self.cntr & cntr::FSUSP != 0
+        {
+            self.istr |= istr::WKUP;
+        }
     }
 
     fn watches_bus(&self) -> bool {
@@ -195,6 +208,7 @@ impl Usb {
     /// The host holds or releases reset signalling.
     pub(crate) fn bus_reset(&mut self, held: bool, now: Time) {
         self.in_reset = held;
+        self.feel();
         if !self.watches_bus() {
             return;
         }
@@ -213,7 +227,16 @@ impl Usb {
         self.daddr = 0;
     }
 
+    /// The host ends a suspend: K state on the bus.
+    pub(crate) fn resume(&mut self, now: Time) {
+        self.feel();
+        if self.watches_bus() {
+            self.bus_active(now);
+        }
+    }
+
     pub(crate) fn start_of_frame(&mut self, number: u16, now: Time) {
+        self.feel();
         if self.watches_bus() {
             self.bus_active(now);
             self.fnr = number & 0x7FF | 1 << 13;
@@ -501,8 +524,20 @@ mod tests {
     fn nothing_answers_without_the_48_mhz_clock() {
         let mut usb = with_bulk(1);
         usb.set_clock(false, Time::ZERO);
-        assert!(!usb.pull_up());
+        assert!(usb.pull_up(), "the resistor takes no clock");
         assert_eq!(usb.out(0, 1, &[1], false), Response::None);
+        usb.start_of_frame(1, Time::from_micros(1));
+        assert_eq!(usb.read(0x44), Ok(0));
+    }
+
+    #[test]
+    fn a_suspended_device_feels_the_bus_wake_without_its_clock() {
+        let mut usb = running();
+        usb.write(0x40, cntr::FSUSP.into(), Time::ZERO).unwrap();
+        usb.set_clock(false, Time::ZERO);
+        assert!(!usb.wakeup_line());
+        usb.resume(Time::from_millis(50));
+        assert!(usb.wakeup_line());
     }
 
     #[test]

@@ -81,6 +81,17 @@ pub trait Bus {
     /// that asked for [`Effect::Attention`]. Half-page programming must not see it.
     fn flash_fetched(&mut self) {}
 
+    /// The core is about to wait in its sleep at `now`; `deep` is SCR.SLEEPDEEP. True when the bus has to be polled again
+    /// first, because that changed something.
+    fn sleeping(&mut self, _deep: bool, _now: Time) -> bool {
+        false
+    }
+
+    /// Whether an event for WFE came from outside the core. Taken once.
+    fn take_event(&mut self) -> bool {
+        false
+    }
+
     /// Why the chip wants to be reset now, if it does (watchdog). Taken once.
     fn take_reset(&mut self) -> Option<ResetCause>;
 }
@@ -98,4 +109,8 @@ pub enum ResetCause {
     IndependentWatchdog,
     /// OBL_LAUNCH: option bytes are being reloaded.
     OptionBytes,
+    /// STOP or STANDBY was asked for, and option bytes make that a reset.
+    LowPower,
+    /// STANDBY ended.
+    Standby,
 }

@@ -305,16 +305,16 @@ fn wide(first: u16, second: u16) -> Op {
             op(Bl, 0, 0, 0, sign_extend(distance, 25).wrapping_add(4))
         }
         0 => {
+            // Bits that should be one or zero and are not make the rest unpredictable, and so do SP and PC: undefined
+            // here, so that nobody comes to rely on them.
             let special = u32::from(second & 0xFF);
             let source = first & 15;
             let destination = second >> 8 & 15;
-            match first >> 4 & 0x7F {
-                // SP and PC are unpredictable in both.
-                0x38 | 0x39 if source != 13 && source != 15 => op(Msr, 0, source, 0, special),
-                0x3E | 0x3F if destination != 13 && destination != 15 => {
-                    op(Mrs, destination, 0, 0, special)
-                }
-                0x3B if (4..=6).contains(&(second >> 4 & 15)) => op(Barrier, 0, 0, 0, 0),
+            let usable = |register| register != 13 && register != 15;
+            match (first, second >> 8 & 0x3F) {
+                (0xF380..=0xF38F, 0x08) if usable(source) => op(Msr, 0, source, 0, special),
+                (0xF3EF, 0x00..=0x0F) if usable(destination) => op(Mrs, destination, 0, 0, special),
+                (0xF3BF, 0x0F) if (4..=6).contains(&(second >> 4 & 15)) => op(Barrier, 0, 0, 0, 0),
                 _ => undefined(opcode),
             }
         }
@@ -366,6 +366,12 @@ mod tests {
             (0xF000, 0x8000), // wide conditional branch
             (0xF040, 0x0001), // orr.w
             (0xF3BF, 0x8F2F), // clrex
+            (0xF390, 0x8800), // msr with a bit that should be zero
+            (0xF380, 0x8200), // msr with wrong bits beside its register
+            (0xF38D, 0x8808), // msr msp, sp
+            (0xF3EF, 0x8F00), // mrs pc, apsr
+            (0xF3EE, 0x8000), // mrs with a bit that should be one
+            (0xB673, 0),      // cps with a bit that should be zero
             (0xB400, 0),      // push {}
             (0xC000, 0),      // stm r0!, {}
         ];

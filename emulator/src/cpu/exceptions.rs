@@ -4,6 +4,7 @@
 //! Entry takes 15 cycles (Cortex-M0+ TRM, DDI 0484 1.4); the manuals give no number for return and tail-chaining, so
 //! those are entry without what it does not do.
 
+use super::bus::Bus;
 use super::execute::Flags;
 use super::report::{FaultKind, FaultReport, Stop};
 use super::{Core, Sleep};
@@ -185,6 +186,36 @@ impl Core {
 
     /// Stacks and begins handling `exception`. An error is a lockup.
     pub(super) fn enter(&mut self, memory: &mut Memory, exception: u8) -> Result<(), FaultReport> {
+        let (taken, exception_return) = self.stack(memory, exception)?;
+        self.take(memory, taken, exception_return)
+    }
+
+    /// Like [`enter`](Self::enter), for an exception that comes from outside: a more urgent one that arrives while the
+    /// frame is being stacked is begun in its place, on that frame, and it waits for its turn (late arrival,
+    /// Cortex-M0+ Devices Generic User Guide 2.3.6).
+    pub(super) fn preempt(
+        &mut self,
+        memory: &mut Memory,
+        bus: &mut impl Bus,
+        exception: u8,
+    ) -> Result<(), FaultReport> {
+        let (mut taken, exception_return) = self.stack(memory, exception)?;
+        let lines = bus.poll(memory, self.now);
+        self.set_lines(lines);
+        self.advance_systick();
+        let priority = |exception: u8| self.exceptions.priority[usize::from(exception)];
+        if taken == exception
+            && let Some(late) = self.preempting()
+            && priority(late) < priority(taken)
+        {
+            taken = late;
+        }
+        self.take(memory, taken, exception_return)
+    }
+
+    /// Stacks a frame for `exception` and goes on on the main stack. Gives what is to be begun, which is HardFault when
+    /// there was no room, and its EXC_RETURN. An error is a lockup.
+    fn stack(&mut self, memory: &mut Memory, exception: u8) -> Result<(u8, u32), FaultReport> {
         let sp = self.registers.r[13];
         let frame = sp.wrapping_sub(FRAME_BYTES) & !4;
         let realigned = if sp & 4 != 0 { XPSR_REALIGNED } else { 0 };
@@ -231,7 +262,7 @@ impl Core {
         self.registers.r[13] = frame;
         self.select_stack(false);
         self.charge(ENTRY_CYCLES);
-        self.take(memory, taken, exception_return)
+        Ok((taken, exception_return))
     }
 
     /// Begins handling `exception` on a frame that is already stacked. An error is a lockup.

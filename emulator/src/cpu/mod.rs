@@ -19,6 +19,7 @@ mod system;
 mod systick;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transfer;
 
 use core::ops::ControlFlow;
@@ -29,6 +30,7 @@ use self::exceptions::{Exceptions, Leave, XPSR_THUMB};
 use self::execute::{Exit, Flags, LONGEST_BUDGET, Registers, execute};
 pub use self::report::{FaultKind, FaultReport, Stop};
 use self::systick::SysTick;
+pub use self::trace::Access;
 use crate::memory::{Memory, flash_offset};
 use crate::time::Time;
 
@@ -72,6 +74,8 @@ pub struct Core {
     asleep: Time,
     strict: bool,
     last_fault: Option<FaultReport>,
+    /// Accesses to peripherals, while they are wanted.
+    accesses: Option<Vec<Access>>,
 }
 
 /// What the core waits for.
@@ -115,6 +119,7 @@ impl Core {
             asleep: Time::ZERO,
             strict: false,
             last_fault: None,
+            accesses: None,
         }
     }
 
@@ -130,6 +135,7 @@ impl Core {
             instructions: self.instructions,
             asleep: self.asleep,
             strict: self.strict,
+            accesses: self.accesses.take(),
             thumb: entry & 1 != 0,
             ..Core::new()
         };
@@ -147,6 +153,7 @@ impl Core {
         loop {
             let lines = bus.poll(memory, self.now);
             self.set_lines(lines);
+            self.event |= bus.take_event();
             if let Some(cause) = bus.take_reset() {
                 return Stop::Reset(cause);
             }
@@ -172,6 +179,9 @@ impl Core {
             self.stalled = false;
 
             if self.stays_asleep() {
+                if bus.sleeping(self.sleep_deep, self.now) {
+                    continue;
+                }
                 let began = self.now;
                 self.wait(budget);
                 self.asleep += self.now - began;
@@ -182,7 +192,7 @@ impl Core {
                 // The vector is a read like any other. The frame is stacked after the wait: nobody can tell.
                 if flash_busy.is_some() && flash_offset(self.vector_address(exception)).is_some() {
                     self.stalled = true;
-                } else if let Err(report) = self.enter(memory, exception) {
+                } else if let Err(report) = self.preempt(memory, bus, exception) {
                     return Stop::Lockup(report);
                 }
                 continue;

@@ -734,6 +734,41 @@ fn a_waiting_interrupt_is_chained_on_the_same_frame() {
 }
 
 #[test]
+fn a_more_urgent_interrupt_that_arrives_during_stacking_goes_first_on_the_same_frame() {
+    // Interrupt 1 is pended by the first instruction, interrupt 0 comes while its frame is being stacked.
+    let late = |priority, at| {
+        let mut rig = Rig::new(&[0x6020, 0xE7FE]) // str r0, [r4]
+            .handler(16, &[0x2777, 0x602B, 0x4770]) // movs r7, #0x77; str r3, [r5]; bx lr
+            .handler(17, &[0xBF00, 0xBE11])
+            .with(0, 2)
+            .with(4, 0xE000_E200)
+            .with(5, LINES);
+        for (interrupt, priority) in [(0, priority), (1, 0x80)] {
+            rig.enable(interrupt);
+            rig.interrupt_priority(interrupt, priority);
+        }
+        rig.bus.plan = vec![(Time::from_nanos(at), 1)];
+        assert_eq!(rig.run_cycles(3), Stop::Deadline);
+        rig
+    };
+    // The store ends at 2, the stacking at 17.
+    let mut rig = late(0x40, 10);
+    assert_eq!(rig.core.pc(), handler_address(16));
+    assert_eq!((rig.cycles(), rig.r(14)), (17, 0xFFFF_FFF9));
+    assert_eq!(rig.r(13), STACK - 32, "one frame for both");
+    assert_eq!(rig.word(rig.r(13) + 24), PROGRAM + 2);
+    // The one that had to wait is chained on that frame: R7 is what the first one left.
+    assert_eq!(rig.run(), Stop::Breakpoint(17));
+    assert_eq!((rig.r(13), rig.r(7)), (STACK - 32, 0x77));
+    // One of the same urgency, or one that comes after the stacking, does not take its place.
+    assert_eq!(late(0x80, 10).core.pc(), handler_address(17));
+    assert_eq!(late(0x40, 18).core.pc(), handler_address(17));
+    let mut rig = late(0x40, 18);
+    assert_eq!(rig.step().step().core.pc(), handler_address(16));
+    assert_eq!((rig.r(13), rig.r(14)), (STACK - 64, 0xFFFF_FFF1));
+}
+
+#[test]
 fn a_line_that_stays_asserted_pends_again_at_return() {
     // The handler counts in memory, and releases the line the third time.
     let mut rig = Rig::new(&[0xE7FE])
@@ -841,6 +876,52 @@ fn the_process_stack_is_used_in_thread_mode_alone() {
     assert_eq!(rig.r(4), 0);
     assert_eq!(rig.run(), Stop::Breakpoint(1));
     assert_eq!((rig.r(13), rig.r(2)), (psp, STACK));
+}
+
+#[test]
+fn armv6m_has_no_q_flag() {
+    let mut rig = Rig::new(&[0xF380, 0x8800, 0xF3EF, 0x8100, 0xBE01]) // msr apsr, r0; mrs r1, apsr
+        .with(0, 0xFFFF_FFFF);
+    assert_eq!(rig.run(), Stop::Breakpoint(1));
+    assert_eq!(rig.r(1), 0xF000_0000);
+}
+
+#[test]
+fn accesses_to_peripherals_are_recorded_when_wanted_and_change_nothing() {
+    // str r0, [r4]; ldr r1, [r4]; ldr r2, [r5]; ldr r3, [r6]
+    let rig = Rig::new(&[0x6020, 0x6821, 0x682A, 0x6833])
+        .with(0, 5)
+        .with(4, LINES)
+        .with(5, RAM_BASE)
+        .with(6, RESERVED);
+    let (mut plain, mut watched) = (rig.clone(), rig);
+    watched.core.record_accesses(true);
+    assert_eq!(plain.run(), Stop::Breakpoint(3));
+    assert_eq!(watched.run(), Stop::Breakpoint(3));
+    assert_eq!(plain.cycles(), watched.cycles());
+    assert_eq!(plain.core.take_accesses(), []);
+    let accesses = watched.core.take_accesses();
+    let told: Vec<_> = accesses
+        .iter()
+        .map(|access| {
+            (
+                access.pc - PROGRAM,
+                access.address,
+                access.write,
+                access.value,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (0, LINES, true, Ok(5)),
+            (2, LINES, false, Ok(5)),
+            (6, RESERVED, false, Err(BusFault::Reserved)),
+        ]
+    );
+    assert_eq!(accesses[0].width, Width::Word);
+    assert_eq!(watched.core.take_accesses(), [], "they are taken once");
 }
 
 #[test]

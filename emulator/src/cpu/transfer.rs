@@ -192,13 +192,14 @@ impl Core {
         address: u32,
         width: Width,
     ) -> Result<u32, FaultKind> {
-        self.read(memory, bus, address, width)
-            .map_err(|fault| FaultKind::Access {
-                address,
-                width,
-                write: false,
-                fault,
-            })
+        let value = self.read(memory, bus, address, width);
+        self.record(address, width, false, value);
+        value.map_err(|fault| FaultKind::Access {
+            address,
+            width,
+            write: false,
+            fault,
+        })
     }
 
     fn read(
@@ -236,13 +237,14 @@ impl Core {
         width: Width,
         value: u32,
     ) -> Result<Effect, FaultKind> {
-        self.write(memory, bus, address, width, value)
-            .map_err(|fault| FaultKind::Access {
-                address,
-                width,
-                write: true,
-                fault,
-            })
+        let effect = self.write(memory, bus, address, width, value);
+        self.record(address, width, true, effect.map(|_| value));
+        effect.map_err(|fault| FaultKind::Access {
+            address,
+            width,
+            write: true,
+            fault,
+        })
     }
 
     fn write(
