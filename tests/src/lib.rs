@@ -3,6 +3,8 @@
 //! Everything here is real: the firmware's own binaries on the emulated chip, dealt with by the very code that the page
 //! uses. Time is the emulator's.
 
+pub mod faults;
+
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
@@ -15,6 +17,8 @@ use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::{Link, LinkError};
 use host::update::update;
+
+use faults::Moment;
 
 /// First address of the bootloader: where a factory image begins.
 const FLASH: u32 = 0x0800_0000;
@@ -88,6 +92,8 @@ pub struct EmulatedLink {
     until_unplugged: Option<usize>,
     /// How long the cable then stays pulled, when somebody puts it in again.
     unplugged_for: Option<Duration>,
+    /// The moments before operations on memory, when they are recorded.
+    moments: Option<Vec<Moment>>,
 }
 
 impl EmulatedLink {
@@ -98,6 +104,7 @@ impl EmulatedLink {
             opened: 0,
             until_unplugged: None,
             unplugged_for: None,
+            moments: None,
         }
     }
 
@@ -106,9 +113,42 @@ impl EmulatedLink {
     /// # Panics
     /// When the firmware does something that the chip does not answer soundly.
     pub fn run(&mut self, time: Duration) {
-        self.machine
-            .run_for(time.into())
-            .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+        let end = self.machine.now() + time.into();
+        let step = if self.moments.is_some() {
+            STEP
+        } else {
+            time.into()
+        };
+        while self.machine.now() < end {
+            let before = self.moments.is_some().then(|| self.machine.clone());
+            self.machine
+                .run_until(end.min(self.machine.now() + step))
+                .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+            if let (Some(moments), Some(machine)) = (&mut self.moments, before) {
+                let operations = machine.operations()..self.machine.operations();
+                if !operations.is_empty() {
+                    moments.push(Moment {
+                        machine,
+                        operations,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Keeps the moments before operations on memory from now on.
+    pub fn record(&mut self) {
+        self.moments = Some(Vec::new());
+    }
+
+    /// The moments kept so far.
+    pub fn take_moments(&mut self) -> Vec<Moment> {
+        self.moments.take().unwrap_or_default()
+    }
+
+    /// Takes the port that is there now for the one to talk to.
+    pub fn adopt(&mut self) {
+        self.opened = self.machine.usb().configurations();
     }
 
     /// Pulls the cable once that many bytes have been sent.

@@ -48,6 +48,9 @@ enum Task {
         /// Suites to run, in their fixed order
         #[arg(value_name = "NAME")]
         suites: Vec<Suite>,
+        /// Every power cut instead of a sample: takes hours
+        #[arg(long)]
+        full: bool,
     },
     /// Builds and signs the firmware into target/firmware, and prints sizes against budgets
     Firmware {
@@ -92,7 +95,7 @@ impl Task {
         let project = Project::find()?;
         match self {
             Self::Serve { port, open } => serve(&project, port, open).map(|()| true),
-            Self::Test { suites } => Ok(suites::test(&project, &suites)),
+            Self::Test { suites, full } => Ok(suites::test(&project, &suites, full)),
             Self::Firmware { key, verbose } => {
                 setup::ensure_all(&project, &[Need::DeviceTarget])?;
                 let report = firmware::build(&project, key.as_deref())?;

@@ -82,6 +82,11 @@ impl Project {
         self.root.join("tests/browser")
     }
 
+    /// The emulator's crate.
+    pub fn emulator(&self) -> PathBuf {
+        self.root.join("emulator")
+    }
+
     /// The built page.
     pub fn dist(&self) -> PathBuf {
         self.root.join("dist")

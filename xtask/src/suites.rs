@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::project::{DEVICE_TARGET, PAGE_TARGET, Project, output};
-use crate::setup::{Need, ensure_all, judge};
-use crate::tally::{Tally, check, count, read_rust};
+use crate::project::{DEVICE_TARGET, PAGE_TARGET, Project, output, run};
+use crate::setup::{self, Need, ensure_all, judge};
+use crate::tally::{Tally, check, count, read_plain, read_rust};
 use crate::{browser, firmware};
 
 /// A suite of tests; all of them run in this order.
@@ -27,6 +27,8 @@ pub enum Suite {
     Emulator,
     /// Firmware within its budgets, images that imgtool accepts, whole updates on the emulated chip
     Firmware,
+    /// Power cuts at the firmware's operations on flash, EEPROM and NAND
+    Faults,
     /// The page in a real browser with the virtual logger
     Browser,
 }
@@ -43,8 +45,17 @@ impl Suite {
         match self {
             Self::Format => &[Need::Formatter],
             Self::Lint => &[Need::Linter, Need::DeviceTarget, Need::PageTarget],
-            Self::Unit | Self::Emulator => &[],
+            Self::Unit => &[],
+            // Third-party firmware is built for the logger; speed is measured in the browser, too.
+            Self::Emulator => &[
+                Need::DeviceTarget,
+                Need::PageTarget,
+                Need::Node,
+                Need::NpmPackages,
+                Need::Browser,
+            ],
             Self::Firmware => &[Need::DeviceTarget, Need::PythonJudges, Need::HexWriters],
+            Self::Faults => &[Need::DeviceTarget],
             Self::Browser => &[
                 Need::DeviceTarget,
                 Need::PageTarget,
@@ -59,18 +70,14 @@ impl Suite {
         }
     }
 
-    fn run(self, project: &Project) -> Result<Tally> {
+    fn run(self, project: &Project, full: bool) -> Result<Tally> {
         match self {
             Self::Format => format(project),
             Self::Lint => lint(project),
             Self::Unit => unit(project),
-            Self::Emulator => count(
-                project
-                    .command("cargo")
-                    .args(["test", "--no-fail-fast", "--package", "emulator"]),
-                read_rust,
-            ),
+            Self::Emulator => test_emulator(project),
             Self::Firmware => test_firmware(project),
+            Self::Faults => test_faults(project, full),
             Self::Browser => {
                 firmware::build(project, None)?;
                 browser::test(project)
@@ -87,7 +94,7 @@ impl fmt::Display for Suite {
 }
 
 /// Runs these suites, or all when none is named, and prints their counts. Gives back whether nothing failed.
-pub fn test(project: &Project, named: &[Suite]) -> bool {
+pub fn test(project: &Project, named: &[Suite], full: bool) -> bool {
     let suites: Vec<Suite> = if named.is_empty() {
         Suite::value_variants().to_vec()
     } else {
@@ -101,7 +108,7 @@ pub fn test(project: &Project, named: &[Suite]) -> bool {
     for suite in suites {
         println!("\n{suite}");
         let start = Instant::now();
-        let result = ensure_all(project, suite.needs()).and_then(|()| suite.run(project));
+        let result = ensure_all(project, suite.needs()).and_then(|()| suite.run(project, full));
         let tally = result.unwrap_or_else(|error| {
             println!("{suite} could not run: {error:#}");
             Tally::failure()
@@ -194,6 +201,58 @@ fn portable(project: &Project, subcommand: &str, package: &str) -> Result<Comman
     Ok(cargo)
 }
 
+/// The tests of the emulated chip, which say how many vectors and third-party binaries they ran, and its speeds.
+fn test_emulator(project: &Project) -> Result<Tally> {
+    let mut tally = count(
+        project.command("cargo").args([
+            "test",
+            "--no-fail-fast",
+            "--package",
+            "emulator",
+            "--",
+            "--show-output",
+        ]),
+        read_rust,
+    )?;
+    // Slowness is no failure; not to have been measured is one.
+    let measured = measure_emulator(project);
+    if let Err(error) = &measured {
+        println!("the emulator's speed was not measured: {error:#}");
+    }
+    tally.check(measured.is_ok());
+    Ok(tally)
+}
+
+/// Prints the emulator's speed here and in a browser as `name value unit goal`.
+fn measure_emulator(project: &Project) -> Result<()> {
+    let example = |subcommand: &str| {
+        let mut cargo = project.command("cargo");
+        cargo.args([subcommand, "--quiet", "--package", "emulator"]);
+        cargo.args(["--profile", "emulation", "--example", "speed"]);
+        cargo
+    };
+    let native = output(&mut example("run")).context("the workload did not run")?;
+    print!("{native}");
+    let instructions = native
+        .lines()
+        .find_map(|line| line.strip_prefix("emulator-workload "))
+        .and_then(|rest| rest.split(' ').next())
+        .context("the workload does not say its length")?;
+    run(example("build").args(["--target", PAGE_TARGET]))?;
+    let file = project
+        .host_build()
+        .join(PAGE_TARGET)
+        .join("emulation/examples/speed.wasm");
+    let chromium = setup::browser(project).context("no browser was found")?;
+    run(project
+        .command("node")
+        .current_dir(project.browser_tests())
+        .env("LOGDOCK_CHROMIUM", chromium)
+        .arg(project.emulator().join("examples/speed.mjs"))
+        .arg(file)
+        .arg(instructions))
+}
+
 fn test_firmware(project: &Project) -> Result<Tally> {
     let report = firmware::build(project, None)?;
     report.print(false);
@@ -224,6 +283,16 @@ fn test_firmware(project: &Project) -> Result<Tally> {
     Ok(tally)
 }
 
+fn test_faults(project: &Project, full: bool) -> Result<Tally> {
+    firmware::build(project, None)?;
+    let mut campaign = project.command("cargo");
+    campaign
+        .args(["run", "--package", "logdock-tests", "--bin", "faults", "--"])
+        .args(full.then_some("--full"))
+        .env("LOGDOCK_FIRMWARE", project.firmware_files());
+    count(&mut campaign, read_plain)
+}
+
 fn packages<'a>(names: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     names.iter().flat_map(|&name| ["--package", name])
 }
@@ -250,7 +319,9 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["format", "lint", "unit", "emulator", "firmware", "browser"]
+            [
+                "format", "lint", "unit", "emulator", "firmware", "faults", "browser"
+            ]
         );
     }
 }

@@ -172,6 +172,19 @@ pub fn read_playwright(line: &str, tally: &mut Tally) {
     }
 }
 
+/// Reads the closing line of a program that counts for itself: `120 passed, 0 failed`.
+pub fn read_plain(line: &str, tally: &mut Tally) {
+    let mut words = line.trim().split(' ');
+    let mut number = |what: &str| {
+        let number = words.next()?.parse::<u32>().ok()?;
+        (words.next()? == what).then_some(number)
+    };
+    if let (Some(passed), Some(failed)) = (number("passed,"), number("failed")) {
+        tally.passed += passed;
+        tally.failed += failed;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +193,15 @@ mod tests {
         let mut tally = Tally::default();
         lines.iter().for_each(|line| reader(line, &mut tally));
         tally
+    }
+
+    #[test]
+    fn a_plain_closing_line_is_added_and_nothing_else() {
+        let tally = read(
+            read_plain,
+            &["  100 of 120\n", "6 operations\n", "118 passed, 2 failed\n"],
+        );
+        assert_eq!((tally.passed, tally.failed), (118, 2));
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! The logger's own firmware under hosts of every kind: whoever enumerates it, however full the bus is and whatever
+//! happens to the cable, it becomes a port that answers.
+
+use emulator::machine::{Machine, Options};
+use emulator::time::Time;
+use emulator::usb_host::{HostSystem, Manners};
+use logdock_tests::built;
+
+const SYSTEMS: [HostSystem; 3] = [HostSystem::Linux, HostSystem::Windows, HostSystem::MacOs];
+
+fn logger() -> Machine {
+    let mut machine = Machine::new(Options::default());
+    machine
+        .program_flash(0x0800_0000, &built("factory-1.0.0.bin"))
+        .unwrap();
+    machine.power_on();
+    machine
+}
+
+/// Lets time pass until the host has set the device up; false when it takes longer than two seconds.
+fn is_configured_soon(machine: &mut Machine) -> bool {
+    for _ in 0..200 {
+        machine.run_for(Time::from_millis(10)).unwrap();
+        if machine.usb().is_configured() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Sends the end of a frame and one that is garbage; the device refuses it with a frame of its own.
+fn answers(machine: &mut Machine) -> bool {
+    machine.usb_mut().read();
+    machine
+        .usb_mut()
+        .write(&[0, 9, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0]);
+    let mut answer = Vec::new();
+    for _ in 0..50 {
+        machine.run_for(Time::from_millis(10)).unwrap();
+        answer.extend(machine.usb_mut().read());
+        if answer.len() > 1 && answer.last() == Some(&0) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn every_system_with_any_manners_gets_a_port_that_answers() {
+    let fresh = logger();
+    for system in SYSTEMS {
+        for seed in 0..6 {
+            let mut machine = fresh.clone();
+            let manners = Manners::seeded(system, seed);
+            machine.usb_mut().set_manners(manners.clone());
+            machine.usb_mut().attach();
+            assert!(is_configured_soon(&mut machine), "{manners:?}");
+            assert!(answers(&mut machine), "{manners:?}");
+            let violations = machine.usb().violations();
+            assert!(violations.is_empty(), "{manners:?}: {violations:?}");
+        }
+    }
+}
+
+#[test]
+fn suspends_resets_and_unplugs_at_any_moment_leave_a_port_that_answers() {
+    let fresh = logger();
+    for system in SYSTEMS {
+        for seed in 0..4 {
+            let mut machine = fresh.clone();
+            let manners = Manners {
+                incidents: Some(Time::from_millis(60)),
+                ..Manners::seeded(system, seed)
+            };
+            machine.usb_mut().set_manners(manners.clone());
+            machine.usb_mut().attach();
+            for _ in 0..300 {
+                machine.usb_mut().write(&[7; 40]);
+                machine.run_for(Time::from_millis(7)).unwrap();
+            }
+            assert!(machine.usb().incidents() > 0, "{manners:?}");
+            machine.usb_mut().set_manners(Manners::seeded(system, seed));
+            machine.usb_mut().resume();
+            machine.run_for(Time::from_millis(400)).unwrap();
+            assert!(is_configured_soon(&mut machine), "{manners:?}");
+            assert!(answers(&mut machine), "{manners:?}");
+        }
+    }
+}
