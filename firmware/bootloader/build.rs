@@ -12,7 +12,7 @@ fn main() {
     let script = format!(
         "MEMORY {{
     FLASH : ORIGIN = {BOOTLOADER:#x}, LENGTH = {BOOTLOADER_SIZE:#x}
-    RAM : ORIGIN = {RAM:#x}, LENGTH = {RAM_SIZE:#x}
+    RAM : ORIGIN = {RAM:#x}, LENGTH = {PROGRAM_RAM_SIZE:#x}
 }}
 _stext = {BOOTLOADER_CODE:#x};
 SECTIONS {{

@@ -12,7 +12,7 @@ fn main() {
     let script = format!(
         "MEMORY {{
     FLASH : ORIGIN = {APPLICATION_VECTORS:#x}, LENGTH = {:#x}
-    RAM : ORIGIN = {RAM:#x}, LENGTH = {RAM_SIZE:#x}
+    RAM : ORIGIN = {RAM:#x}, LENGTH = {PROGRAM_RAM_SIZE:#x}
 }}
 ",
         APPLICATION_SIZE - HEADER_SIZE - TRAILER_SIZE,

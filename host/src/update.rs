@@ -20,6 +20,9 @@ const INSTALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a person may take to plug the cable in again.
 const REPLUG_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// How often something that a pulled plug may undo is tried.
+const TRIES: usize = 5;
+
 /// What the update is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -136,12 +139,7 @@ pub async fn update<L: Link>(
         match staged {
             Ok(()) => {
                 progress(Progress::Installing);
-                match conversation.tell(CommonRequest::Reboot).await {
-                    // The answer may be lost in the restart.
-                    Ok(()) | Err(TalkError::Link(LinkError::Lost) | TalkError::Silent) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                break come_back(conversation, device, INSTALL_TIMEOUT).await?;
+                break restart(conversation, device).await?;
             }
             Err(TalkError::Link(LinkError::Lost)) => {
                 progress(Progress::Unplugged { kept, total });
@@ -185,6 +183,27 @@ async fn stage<L: Link>(
     conversation.tell(CommonRequest::Install).await
 }
 
+/// Restarts the logger so that it installs, and waits until it is done with that.
+async fn restart<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+) -> Result<Device, UpdateError> {
+    let mut tries = 0;
+    loop {
+        match conversation.tell(CommonRequest::Reboot).await {
+            // The answer may be lost in the restart.
+            Ok(()) | Err(TalkError::Link(LinkError::Lost) | TalkError::Silent) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let back = come_back(conversation, device, INSTALL_TIMEOUT).await?;
+        tries += 1;
+        // Still pending: the plug was pulled before the logger had heard of the restart.
+        if back.phase != Phase::Pending || tries == TRIES {
+            return Ok(back);
+        }
+    }
+}
+
 /// Waits for the logger, greets it and asks who it is, as often as it takes: a port that has just come back may vanish
 /// once more.
 async fn come_back<L: Link>(
@@ -192,7 +211,7 @@ async fn come_back<L: Link>(
     before: &Device,
     timeout: Duration,
 ) -> Result<Device, UpdateError> {
-    for _ in 0..5 {
+    for _ in 0..TRIES {
         let device = match conversation.reopen(timeout).await {
             Ok(()) => Device::read(conversation).await,
             Err(error) => Err(error),

@@ -38,6 +38,37 @@ macro_rules! as_bytes {
 }
 pub(crate) use as_bytes;
 
+/// Fills a record, field after field. A field that does not fit any more is left out: a record's length is the sum of
+/// its fields.
+pub(crate) struct Writer<'a>(pub &'a mut [u8]);
+
+impl Writer<'_> {
+    /// The next field.
+    pub(crate) fn put(&mut self, field: &[u8]) {
+        if let Some((place, rest)) = core::mem::take(&mut self.0).split_at_mut_checked(field.len())
+        {
+            place.copy_from_slice(field);
+            self.0 = rest;
+        }
+    }
+}
+
+/// Takes a record apart, field after field. Behind its end there are zeros.
+pub(crate) struct Reader<'a>(pub &'a [u8]);
+
+impl Reader<'_> {
+    /// The next field.
+    pub(crate) fn take<const N: usize>(&mut self) -> [u8; N] {
+        match self.0.split_first_chunk() {
+            Some((field, rest)) => {
+                self.0 = rest;
+                *field
+            }
+            None => [0; N],
+        }
+    }
+}
+
 struct Bytes<const N: usize>;
 
 impl<const N: usize> Visitor<'_> for Bytes<N> {

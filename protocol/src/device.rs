@@ -1,9 +1,9 @@
 //! Who a logger is, and the places of its memory that the computer has to know.
 
 use core::fmt;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::byte_array::as_bytes;
+use crate::byte_array::{Reader, Writer, as_bytes};
 use crate::image::{Digest, ImageError, Version};
 
 /// Vendor of the example logger: the name-based UUID (version 5, DNS) of `logdock.example`, as imgtool makes it.
@@ -44,7 +44,7 @@ pub enum Program {
 }
 
 /// What the bootloader is about to do or has done; the rows of the table in docs/update.md.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// The installed image is confirmed.
     #[default]
@@ -62,8 +62,35 @@ pub enum Phase {
     Reverting,
 }
 
+impl Phase {
+    /// Bytes of a phase, in messages and in the boot record.
+    pub const LENGTH: usize = 2;
+
+    /// Number of the variant, starts left. Append-only.
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        match self {
+            Phase::Idle => [0, 0],
+            Phase::Pending => [1, 0],
+            Phase::Installing => [2, 0],
+            Phase::Trial { starts_left } => [3, starts_left],
+            Phase::Reverting => [4, 0],
+        }
+    }
+
+    /// The reverse. What this version does not know is the harmless case.
+    pub fn from_bytes([number, starts_left]: [u8; Self::LENGTH]) -> Phase {
+        match number {
+            1 => Phase::Pending,
+            2 => Phase::Installing,
+            3 => Phase::Trial { starts_left },
+            4 => Phase::Reverting,
+            _ => Phase::Idle,
+        }
+    }
+}
+
 /// How the latest update ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
     /// There was none yet.
     #[default]
@@ -76,6 +103,42 @@ pub enum Outcome {
     Reverted(Version),
     /// The stored copy could not be read back, so it could not be installed.
     Unreadable(Version),
+}
+
+impl Outcome {
+    /// Bytes of an outcome, in messages and in the boot record.
+    pub const LENGTH: usize = 2 + Version::LENGTH;
+
+    /// Number of the variant, number of the error, version. Append-only.
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let (number, error, version) = match self {
+            Outcome::None => (0, 0, Version::default()),
+            Outcome::Installed(version) => (1, 0, version),
+            Outcome::Refused(version, error) => (2, error as u8, version),
+            Outcome::Reverted(version) => (3, 0, version),
+            Outcome::Unreadable(version) => (4, 0, version),
+        };
+        let mut bytes = [0; Self::LENGTH];
+        bytes[..2].copy_from_slice(&[number, error]);
+        bytes[2..].copy_from_slice(&version.to_bytes());
+        bytes
+    }
+
+    /// The reverse. What this version does not know is the harmless case.
+    pub fn from_bytes(bytes: &[u8; Self::LENGTH]) -> Outcome {
+        let [number, error, version @ ..] = bytes;
+        let version = Version::from_bytes(version);
+        match number {
+            1 => Outcome::Installed(version),
+            2 => {
+                let error = ImageError::ALL.get(usize::from(*error));
+                Outcome::Refused(version, *error.unwrap_or(&ImageError::NotAnImage))
+            }
+            3 => Outcome::Reverted(version),
+            4 => Outcome::Unreadable(version),
+            _ => Outcome::None,
+        }
+    }
 }
 
 /// An image that the logger holds.
@@ -120,8 +183,9 @@ impl HeldImage {
 
 as_bytes!(HeldImage);
 
-/// What a computer has to know before it deals with a logger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a computer has to know before it deals with a logger. In a message: the model's text, then all the rest as bytes
+/// in the order of the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceInfo<'a> {
     /// Hardware model, as printed on the case.
     pub model: &'a str,
@@ -132,7 +196,6 @@ pub struct DeviceInfo<'a> {
     /// The hardware's class, compared with the image's.
     pub class_id: Uuid,
     /// The Ed25519 key that images must be signed with.
-    #[serde(with = "crate::byte_array")]
     pub public_key: [u8; 32],
     /// The bootloader's own version.
     pub bootloader: Version,
@@ -156,6 +219,80 @@ pub struct DeviceInfo<'a> {
     pub previous: Option<HeldImage>,
     /// An image that was received whole and waits.
     pub staged: Option<HeldImage>,
+}
+
+/// Everything of a [`DeviceInfo`] but the model. Field by field, serde would cost each program 400 bytes of code.
+#[derive(Serialize, Deserialize)]
+struct Facts(#[serde(with = "crate::byte_array")] [u8; Facts::LENGTH]);
+
+impl Facts {
+    const LENGTH: usize = 12
+        + 16
+        + 16
+        + 32
+        + Version::LENGTH
+        + 4
+        + 4
+        + 2
+        + 4
+        + 1
+        + Phase::LENGTH
+        + Outcome::LENGTH
+        + 3 * HeldImage::LENGTH;
+}
+
+impl Serialize for DeviceInfo<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut facts = Facts([0; Facts::LENGTH]);
+        let mut to = Writer(&mut facts.0);
+        to.put(&self.serial.0);
+        to.put(&self.vendor_id.0);
+        to.put(&self.class_id.0);
+        to.put(&self.public_key);
+        to.put(&self.bootloader.to_bytes());
+        to.put(&self.slot_address.to_le_bytes());
+        to.put(&self.slot_size.to_le_bytes());
+        to.put(&self.page_size.to_le_bytes());
+        to.put(&self.security_counter.to_le_bytes());
+        to.put(&[self.direct.into()]);
+        to.put(&self.phase.to_bytes());
+        to.put(&self.outcome.to_bytes());
+        for image in [self.running, self.previous, self.staged] {
+            // No image has no bytes: a length of 0 stands for none.
+            to.put(&image.map_or([0; HeldImage::LENGTH], HeldImage::to_bytes));
+        }
+        (self.model, facts).serialize(serializer)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for DeviceInfo<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (model, facts) = <(&str, Facts)>::deserialize(deserializer)?;
+        let mut from = Reader(&facts.0);
+        let mut info = DeviceInfo {
+            model,
+            serial: SerialNumber(from.take()),
+            vendor_id: Uuid(from.take()),
+            class_id: Uuid(from.take()),
+            public_key: from.take(),
+            bootloader: Version::from_bytes(&from.take()),
+            slot_address: u32::from_le_bytes(from.take()),
+            slot_size: u32::from_le_bytes(from.take()),
+            page_size: u16::from_le_bytes(from.take()),
+            security_counter: u32::from_le_bytes(from.take()),
+            direct: from.take() != [0],
+            phase: Phase::from_bytes(from.take()),
+            outcome: Outcome::from_bytes(&from.take()),
+            running: None,
+            previous: None,
+            staged: None,
+        };
+        for image in [&mut info.running, &mut info.previous, &mut info.staged] {
+            let held = HeldImage::from_bytes(&from.take());
+            *image = (held.length != 0).then_some(held);
+        }
+        Ok(info)
+    }
 }
 
 /// What the logger measures and counts, now.

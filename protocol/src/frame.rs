@@ -3,25 +3,26 @@
 //! A frame is the packet followed by its CRC-32 (ISO-HDLC, little-endian), COBS-encoded, closed by one zero byte.
 //! Zero occurs nowhere else, so a receiver that joins late or lost bytes is in step again at the next zero.
 
-use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
-
-/// Bitwise: a table would cost the bootloader 1 KB.
-static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
-
 /// The CRC-32 that protects frames, boot records and stored pages.
 pub fn crc32(bytes: &[u8]) -> u32 {
-    CRC.checksum(bytes)
+    let mut crc = Crc32::default();
+    crc.update(bytes);
+    crc.finish()
 }
 
-/// The same CRC-32, over bytes that come piece by piece.
-pub struct Crc32(Digest<'static, u32, NoTable>);
+/// The same CRC-32, over bytes that come piece by piece: with a table on a computer.
+#[cfg(feature = "crc")]
+pub struct Crc32(crc::Digest<'static, u32>);
 
+#[cfg(feature = "crc")]
 impl Default for Crc32 {
     fn default() -> Self {
+        static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
         Crc32(CRC.digest())
     }
 }
 
+#[cfg(feature = "crc")]
 impl Crc32 {
     /// The next piece.
     pub fn update(&mut self, bytes: &[u8]) {
@@ -31,6 +32,40 @@ impl Crc32 {
     /// Of all pieces.
     pub fn finish(self) -> u32 {
         self.0.finalize()
+    }
+}
+
+/// The same CRC-32, over bytes that come piece by piece: bit by bit on a logger, where the crate, which knows every kind
+/// of CRC, takes 400 bytes more even without its table. The tests compare the two.
+#[cfg(not(feature = "crc"))]
+pub struct Crc32(u32);
+
+#[cfg(not(feature = "crc"))]
+impl Default for Crc32 {
+    fn default() -> Self {
+        Crc32(u32::MAX)
+    }
+}
+
+#[cfg(not(feature = "crc"))]
+impl Crc32 {
+    /// The polynomial of CRC-32/ISO-HDLC, lowest bit first.
+    const POLYNOMIAL: u32 = 0xEDB8_8320;
+
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 ^= u32::from(byte);
+            for _ in 0..8 {
+                let carry = self.0 & 1;
+                self.0 = self.0 >> 1 ^ Self::POLYNOMIAL & carry.wrapping_neg();
+            }
+        }
+    }
+
+    /// Of all pieces.
+    pub fn finish(self) -> u32 {
+        !self.0
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use protocol::device::*;
-use protocol::frame::{Decoder, max_length};
+use protocol::frame::{Crc32, Decoder, crc32, max_length};
 use protocol::image::*;
 use protocol::message::*;
 use protocol::settings::*;
@@ -141,7 +141,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 
 fn held_image() -> impl Strategy<Value = Option<HeldImage>> {
     prop::option::of(
-        (version(), digest(), any::<u32>()).prop_map(|(version, digest, length)| HeldImage {
+        (version(), digest(), 1..=u32::MAX).prop_map(|(version, digest, length)| HeldImage {
             version,
             digest,
             length,
@@ -261,6 +261,17 @@ fn there_and_back<T: serde::Serialize>(packet: &Packet<T>, piece: usize) -> Vec<
 }
 
 proptest! {
+    #[test]
+    fn our_crc_is_the_one_of_the_catalogue(bytes in vec(any::<u8>(), 0..600), at in any::<prop::sample::Index>()) {
+        let theirs = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes);
+        prop_assert_eq!(crc32(&bytes), theirs);
+        let (first, second) = bytes.split_at(at.index(bytes.len() + 1));
+        let mut crc = Crc32::default();
+        crc.update(first);
+        crc.update(second);
+        prop_assert_eq!(crc.finish(), theirs);
+    }
+
     #[test]
     fn a_request_comes_back_as_it_was(sequence: u16, message in request(), piece in 1usize..200) {
         let packet = Packet { sequence, message };

@@ -236,9 +236,12 @@ fn a_pulled_plug_only_interrupts_a_transfer() {
         }
     }))
     .unwrap();
+    // Nothing was lost but what was under way.
+    let window = u32::from(conversation.hello().window);
+    let sent = file.image().len() as u32 / 2;
     assert!(
-        first.is_some_and(|kept| kept > file.image().len() as u32 / 4),
-        "it began at {first:?}"
+        first.is_some_and(|kept| kept > 0 && kept + window >= sent),
+        "it began at {first:?}, after {sent} bytes"
     );
     assert_eq!(running(&after), Some(V1_1));
 }

@@ -9,7 +9,10 @@ use core::ptr;
 use stm32_metapac::FLASH;
 use update::memory::{Eeprom, FLASH_PAGE, Flash, HALF_PAGE, WriteFailed};
 
-use crate::memory_map::{APPLICATION, APPLICATION_SIZE, EEPROM, EEPROM_SIZE};
+use crate::memory_map::{
+    APPLICATION, APPLICATION_SIZE, BOOTLOADER_SIZE, EEPROM, EEPROM_SIZE, SECTOR_SIZE,
+    WRITE_PROTECTION,
+};
 
 /// Opens PECR for the time of one operation.
 struct Unlocked;
@@ -53,9 +56,38 @@ impl Drop for Unlocked {
             w.set_fprg(false);
             w.set_prog(false);
             w.set_prglock(true);
+            w.set_optlock(true);
             w.set_pelock(true);
         });
     }
+}
+
+/// The bootloader's sectors, one bit each, and the complement that option bytes are checked by.
+const PROTECTED: u32 = {
+    let sectors = (1 << (BOOTLOADER_SIZE / SECTOR_SIZE)) - 1;
+    sectors | !sectors << 16
+};
+
+/// Sees to it that the bootloader cannot be overwritten, not even by an application run wild: sets the write protection
+/// of its sectors when it is not set. The chip then restarts, for option bytes are only loaded so.
+///
+/// Should they not take it, everything goes on without: a logger that works is worth more.
+pub fn protect_bootloader() {
+    // SAFETY: an aligned word of the option bytes, which can be read at any time.
+    let protection = || unsafe { ptr::read_volatile(WRITE_PROTECTION as *const u32) };
+    if protection() == PROTECTED {
+        return;
+    }
+    let unlocked = Unlocked::eeprom();
+    FLASH.optkeyr().write_value(0xFBEA_D9C8);
+    FLASH.optkeyr().write_value(0x2425_2627);
+    // SAFETY: an aligned word of the option bytes; no Rust object lies there.
+    unsafe { ptr::write_volatile(WRITE_PROTECTION as *mut u32, PROTECTED) };
+    while FLASH.sr().read().bsy() {}
+    if protection() == PROTECTED {
+        FLASH.pecr().modify(|w| w.set_obl_launch(true));
+    }
+    drop(unlocked);
 }
 
 /// The application's slot of flash.

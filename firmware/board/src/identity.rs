@@ -10,20 +10,23 @@ use crate::program::serial_number;
 /// Hardware model, as printed on the case.
 pub const MODEL: &str = "LD-1";
 
+/// What images for this device are like.
+static TARGET: Target = Target {
+    slot_address: APPLICATION,
+    slot_size: APPLICATION_SIZE,
+    ram_address: RAM,
+    ram_size: RAM_SIZE,
+    vendor_id: VENDOR_ID,
+    class_id: CLASS_ID,
+    security_counter: 0,
+};
+
 /// This device, with the bootloader's key and version.
-pub fn identity(public_key: [u8; 32], bootloader: Version) -> Identity {
+pub fn identity(public_key: &'static [u8; 32], bootloader: Version) -> Identity {
     Identity {
         model: MODEL,
         serial: serial_number(),
-        target: Target {
-            slot_address: APPLICATION,
-            slot_size: APPLICATION_SIZE,
-            ram_address: RAM,
-            ram_size: RAM_SIZE,
-            vendor_id: VENDOR_ID,
-            class_id: CLASS_ID,
-            security_counter: 0,
-        },
+        target: &TARGET,
         public_key,
         bootloader,
     }

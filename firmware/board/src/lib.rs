@@ -6,13 +6,16 @@
 #![no_std]
 
 pub mod adc;
+mod cdc_acm;
 pub mod clock;
 pub mod flash;
 pub mod identity;
+mod memory_functions;
 pub mod memory_map;
 pub mod nand;
 pub mod port;
 pub mod program;
+pub mod start_count;
 pub mod usb;
 pub mod watchdog;
 

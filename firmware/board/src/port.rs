@@ -11,7 +11,7 @@ const LAST_WORDS: u64 = 50;
 
 /// The port.
 pub struct Port {
-    usb: Usb,
+    usb: &'static mut Usb,
     /// Of its own place in memory: on the stack it would be built first and moved then.
     server: &'static mut Server,
 }
@@ -43,6 +43,11 @@ impl Port {
         self.server.work(handler);
         let sent = self.usb.send(self.server.outgoing());
         self.server.sent(sent);
+    }
+
+    /// Whether a computer is there.
+    pub fn connected(&self) -> bool {
+        self.usb.configured()
     }
 
     /// Sends what was answered, before a restart.

@@ -36,10 +36,13 @@ impl BootloaderInfo {
     }
 
     /// The record of the bootloader on this device, if there is one.
-    pub fn read() -> Option<BootloaderInfo> {
-        // SAFETY: an aligned place in flash, and any bytes are a value of this type.
-        let info = unsafe { ptr::read_volatile(BOOTLOADER_INFO as *const BootloaderInfo) };
-        (info.magic == Self::MAGIC).then_some(info)
+    pub fn read() -> Option<&'static BootloaderInfo> {
+        // SAFETY: an aligned place in flash, any bytes are a value of this type, and nothing writes there while a
+        // program runs.
+        let info = unsafe { &*(BOOTLOADER_INFO as *const BootloaderInfo) };
+        // SAFETY: the same. Volatile, because the compiler has never seen anybody put something there.
+        let magic = unsafe { ptr::read_volatile(&info.magic) };
+        (magic == Self::MAGIC).then_some(info)
     }
 }
 

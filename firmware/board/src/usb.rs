@@ -10,10 +10,8 @@ use usb_device::bus::UsbBusAllocator;
 use usb_device::device::{
     StringDescriptors, UsbDevice, UsbDeviceBuilder, UsbDeviceState, UsbVidPid,
 };
-use usbd_serial::CdcAcmClass;
 
-/// Bytes of one packet.
-pub const PACKET: usize = 64;
+use crate::cdc_acm::{CdcAcm, PACKET};
 
 struct Peripheral;
 
@@ -65,7 +63,7 @@ static SERIAL_TEXT: Place<[u8; 24]> = Place::new();
 /// The USB port.
 pub struct Usb {
     device: UsbDevice<'static, Bus>,
-    serial: CdcAcmClass<'static, Bus>,
+    port: CdcAcm<Peripheral>,
     /// The packet sent last was full: the computer's driver may be waiting for more.
     more_expected: bool,
 }
@@ -73,7 +71,10 @@ pub struct Usb {
 impl Usb {
     /// Connects to the bus. The clock proves that the clocks run. Nothing when it was called before.
     #[inline(never)]
-    pub fn start(_clock: &crate::clock::Clock, serial_number: SerialNumber) -> Option<Usb> {
+    pub fn start(
+        _clock: &crate::clock::Clock,
+        serial_number: SerialNumber,
+    ) -> Option<&'static mut Usb> {
         // SAFETY: `Place`s are given out once: a second call finds the peripheral's clock on.
         // The text is made of digits and capital letters alone.
         let (allocator, text) = unsafe {
@@ -85,7 +86,7 @@ impl Usb {
                 str::from_utf8_unchecked(SERIAL_TEXT.put(hexadecimal(serial_number))),
             )
         };
-        let serial = CdcAcmClass::new(allocator, PACKET as u16);
+        let port = CdcAcm::new(allocator).ok()?;
         let strings = StringDescriptors::default()
             .manufacturer("Logdock")
             .product("Logdock logger")
@@ -94,19 +95,18 @@ impl Usb {
             .strings(&[strings])
             .ok()?
             .composite_with_iads()
-            .max_power(100)
-            .ok()?
             .build();
-        Some(Usb {
+        // On the stack it would be moved from caller to caller, and take its 300 bytes each time.
+        cortex_m::singleton!(: Usb = Usb {
             device,
-            serial,
+            port,
             more_expected: false,
         })
     }
 
     /// Does what the bus asks for; to be called often, at least every 10 ms while a computer enumerates.
     pub fn poll(&mut self) {
-        self.device.poll(&mut [&mut self.serial]);
+        self.device.poll(&mut [&mut self.port]);
     }
 
     /// Whether a computer has configured the port.
@@ -116,7 +116,7 @@ impl Usb {
 
     /// One packet, if one came: its length.
     pub fn receive(&mut self, packet: &mut [u8; PACKET]) -> Option<usize> {
-        self.serial.read_packet(packet).ok()
+        self.port.receive(packet)
     }
 
     /// Hands over the beginning of `bytes`, if the packet before was fetched: how many bytes went.
@@ -128,14 +128,12 @@ impl Usb {
             return 0;
         }
         let packet = &bytes[..bytes.len().min(PACKET)];
-        match self.serial.write_packet(packet) {
-            Ok(sent) => {
-                self.more_expected = sent == PACKET;
-                sent
-            }
+        if !self.port.send(packet) {
             // The packet before was not fetched yet, or nobody is there.
-            Err(_) => 0,
+            return 0;
         }
+        self.more_expected = packet.len() == PACKET;
+        packet.len()
     }
 }
 

@@ -1,15 +1,22 @@
-//! The bootloader: decides what runs, installs and puts back.
+//! The bootloader: decides what runs, installs and puts back; takes an update itself when no application can.
 //!
 //! It is the only program that writes application flash, and it never starts anything whose digest it has not checked.
 
 #![no_std]
 #![no_main]
 
+use board::clock::Clock;
+use board::flash::protect_bootloader;
+use board::port::Port;
 use board::program::{self, BootloaderInfo};
-use board::{Board, identity::identity, watchdog};
+use board::{Board, identity::identity, start_count, watchdog};
 use cortex_m_rt::entry;
+use protocol::device::{Program, SerialNumber};
+use protocol::message::{CommonRequest, Never, Refusal};
 use update::boot::Decision;
 use update::engine::Engine;
+use update::memory::{Eeprom, Flash, Nand};
+use update::server::{Handler, Reply};
 
 /// For the application, which shows version and key to computers.
 #[allow(
@@ -24,14 +31,18 @@ static INFO: BootloaderInfo = BootloaderInfo {
     public_key: *include_bytes!(env!("PUBLIC_KEY_FILE")),
 };
 
-/// How long it waits before it looks again for something to start, in milliseconds.
-const NEXT_LOOK: u64 = 1000;
+/// Starts in a row that a confirmed application may fail to become healthy, before a computer is asked for help.
+const FAILED_STARTS: u8 = 5;
+
+/// How long update mode waits for a computer before it looks again for something to start, in milliseconds.
+const NEXT_LOOK: u64 = 60_000;
 
 #[entry]
 fn main() -> ! {
     let Some(board) = Board::take() else {
         program::restart()
     };
+    protect_bootloader();
     let Board {
         clock,
         flash,
@@ -39,16 +50,67 @@ fn main() -> ! {
         nand,
         ..
     } = board;
-    let identity = identity(INFO.public_key, INFO.version());
-    match Engine::new(flash, eeprom, nand, identity).boot() {
-        Decision::Start => {
+    let identity = identity(&INFO.public_key, INFO.version());
+    let mut engine = Engine::new(flash, eeprom, nand, identity);
+    if engine.boot() == Decision::Start {
+        // Starts on trial are counted in the boot record.
+        let starts = if engine.on_trial() {
+            0
+        } else {
+            start_count::read()
+        };
+        if starts < FAILED_STARTS {
+            start_count::write(starts + 1);
             watchdog::start();
             program::start_application(clock)
         }
-        Decision::Wait => {
-            while clock.millis() < NEXT_LOOK {}
-            program::restart()
+    }
+    // When it is left, the application gets its chances again.
+    start_count::clear();
+    update_mode(&clock, Updater(&mut engine), identity.serial);
+    program::restart()
+}
+
+/// Converses until a computer asks for a restart, or none was there for a while.
+fn update_mode<F: Flash, E: Eeprom, N: Nand>(
+    clock: &Clock,
+    mut updater: Updater<'_, F, E, N>,
+    serial: SerialNumber,
+) {
+    let Some(mut port) = Port::start(clock, Program::Bootloader, serial) else {
+        return;
+    };
+    let mut next_look = NEXT_LOOK;
+    while !updater.0.restart_requested() && clock.millis() < next_look {
+        port.turn(&mut updater);
+        if port.connected() {
+            next_look = clock.millis() + NEXT_LOOK;
         }
+    }
+    port.finish(clock);
+}
+
+/// Offers what concerns updates, and nothing else.
+struct Updater<'a, F, E, N>(&'a mut Engine<F, E, N>);
+
+impl<F: Flash, E: Eeprom, N: Nand> Handler for Updater<'_, F, E, N> {
+    type Request<'r> = Never;
+
+    fn common(
+        &mut self,
+        request: &CommonRequest<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), Refusal> {
+        match request {
+            // No image runs that could be confirmed.
+            CommonRequest::Confirm { .. } => Err(Refusal::UnknownRequest),
+            CommonRequest::Install if self.0.put_back()? => Ok(()),
+            _ => self.0.handle(request, reply),
+        }
+    }
+
+    fn other(&mut self, request: &Never, _: &mut Reply<'_>) -> Result<(), Refusal> {
+        match *request {}
     }
 }
 

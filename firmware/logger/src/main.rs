@@ -14,9 +14,10 @@ use board::identity::identity;
 use board::nand::SpiNand;
 use board::port::Port;
 use board::program::{self, BootloaderInfo};
-use board::{Board, watchdog};
+use board::{Board, start_count, watchdog};
 use cortex_m_rt::entry;
 use protocol::device::{Program, Status};
+use protocol::image::Version;
 use protocol::message::{CommonRequest, LoggerRequest, LoggerResponse, Refusal};
 use settings::SettingsStore;
 use update::engine::Engine;
@@ -26,6 +27,9 @@ use update::server::{Handler, Reply};
 /// three starts the bootloader puts the old one back.
 const TRIAL_TIME: u64 = 90_000;
 
+/// After this time the application counts as healthy, in milliseconds: it samples, serves USB and feeds the watchdog.
+const HEALTHY: u64 = 10_000;
+
 #[entry]
 fn main() -> ! {
     watchdog::feed();
@@ -33,9 +37,9 @@ fn main() -> ! {
         program::restart()
     };
     let (public_key, bootloader) = match BootloaderInfo::read() {
-        Some(info) => (info.public_key, info.version()),
+        Some(info) => (&info.public_key, info.version()),
         // Started by a debugger without a bootloader: it runs, but no image can be confirmed or signed for it.
-        None => Default::default(),
+        None => (&[0; 32], Version::default()),
     };
     let identity = identity(public_key, bootloader);
     let Some(mut port) = Port::start(&board.clock, Program::Application, identity.serial) else {
@@ -58,8 +62,12 @@ fn main() -> ! {
         if logger.engine.on_trial() && logger.clock.millis() > TRIAL_TIME {
             program::restart();
         }
+        if logger.clock.millis() > HEALTHY {
+            start_count::clear();
+        }
     }
     port.finish(&logger.clock);
+    start_count::clear();
     program::restart()
 }
 

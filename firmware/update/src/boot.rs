@@ -9,9 +9,7 @@ use protocol::image::{ImageError, Version};
 use crate::boot_record::TRIAL_STARTS;
 use crate::engine::Engine;
 use crate::image_check::{self, Failure, SignedImage};
-use crate::memory::{
-    ERASED, Eeprom, FLASH_PAGE, Flash, HALF_PAGE, InFlash, Nand, ReadImage, WriteFailed,
-};
+use crate::memory::{ERASED, Eeprom, FLASH_PAGE, Flash, HALF_PAGE, Nand, ReadImage, WriteFailed};
 use crate::store::{self, CHUNK, Slot};
 
 /// What the bootloader does when the engine has done its part.
@@ -33,6 +31,7 @@ enum NotInstalled {
 
 impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// Does whatever the boot record asks for, until something can be started or nothing can.
+    #[inline(never)]
     pub fn boot(&mut self) -> Decision {
         // Each round ends in a later phase. Only a memory that lost what was just written could go round for ever.
         for _ in 0..8 {
@@ -122,7 +121,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             None => Err(NotInstalled::Image(Failure::Unreadable)),
         };
         match installed {
-            Ok(_) => self.save(|record| {
+            Ok(()) => self.save(|record| {
                 record.phase = Phase::Trial {
                     starts_left: TRIAL_STARTS,
                 };
@@ -184,17 +183,16 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
 
     /// Whether a stored image may be installed: whole, for this device, not too old, signed.
     fn verify(&mut self, slot: Slot) -> Result<SignedImage, Failure> {
-        let mut target = self.target();
-        // What ran here before may run again.
-        if self.record.staged != Some(slot) {
-            target.security_counter = 0;
-        }
         let (image, mut stored) = store::held(&mut self.nand, slot).ok_or(Failure::Unreadable)?;
-        let whole = image_check::check(&mut stored, Some(image.length), &target)?;
+        let whole = image_check::check(&mut stored, Some(image.length), self.identity.target)?;
         if whole.image.digest != image.digest {
             return Err(ImageError::BadDigest.into());
         }
-        Ok(whole.check_signature(&self.identity.public_key)?)
+        // What ran here before may run again.
+        if self.record.staged == Some(slot) {
+            self.record.check_counter(&whole)?;
+        }
+        image_check::check_signature(&mut stored, whole, self.identity.public_key)
     }
 
     /// Sees to it that the image in flash is in the store as well. Nothing when flash holds no whole image.
@@ -218,6 +216,8 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         Ok(Some(slot))
     }
 
+    /// Apart, for its buffer would lie on the stack under all of [`Engine::boot`].
+    #[inline(never)]
     fn store_flash(
         &mut self,
         slot: Slot,
@@ -235,22 +235,14 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     }
 
     /// Verifies a stored image, copies what differs into flash, and checks the result.
-    fn put_into_flash(&mut self, slot: Slot) -> Result<SignedImage, NotInstalled> {
+    fn put_into_flash(&mut self, slot: Slot) -> Result<(), NotInstalled> {
         let signed = self.verify(slot).map_err(NotInstalled::Image)?;
         let Some((_, mut stored)) = store::held(&mut self.nand, slot) else {
             return Err(NotInstalled::Image(Failure::Unreadable));
         };
-        copy(&mut stored, signed.image().length, &mut self.flash)?;
-        let written = image_check::check(
-            &mut InFlash(&self.flash),
-            None,
-            &protocol::image::Target {
-                security_counter: 0,
-                ..self.identity.target
-            },
-        );
-        match written {
-            Ok(whole) if whole.image == signed.image() => Ok(signed),
+        copy(&mut stored, signed.whole().image.length, &mut self.flash)?;
+        match self.check_flash() {
+            Some(written) if written.image == signed.whole().image => Ok(()),
             _ => Err(NotInstalled::Flash),
         }
     }

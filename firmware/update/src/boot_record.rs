@@ -3,8 +3,9 @@
 //! Every transition is one save of the record's older copy.
 
 use protocol::device::{Outcome, Phase};
-use protocol::image::{ImageError, Version};
+use protocol::image::ImageError;
 
+use crate::image_check::WholeImage;
 use crate::memory::{Eeprom, WriteFailed};
 use crate::store::Slot;
 use crate::twin::Twin;
@@ -56,23 +57,9 @@ impl BootRecord {
     }
 
     fn to_bytes(self) -> [u8; Self::LENGTH] {
-        let (phase, starts_left) = match self.phase {
-            Phase::Idle => (0, 0),
-            Phase::Pending => (1, 0),
-            Phase::Installing => (2, 0),
-            Phase::Trial { starts_left } => (3, starts_left),
-            Phase::Reverting => (4, 0),
-        };
-        let (outcome, version, error) = match self.outcome {
-            Outcome::None => (0, Version::default(), 0),
-            Outcome::Installed(version) => (1, version, 0),
-            Outcome::Refused(version, error) => (2, version, error as u8),
-            Outcome::Reverted(version) => (3, version, 0),
-            Outcome::Unreadable(version) => (4, version, 0),
-        };
         let mut bytes = [0; Self::LENGTH];
-        bytes[..4].copy_from_slice(&[phase, starts_left, outcome, error]);
-        bytes[4..12].copy_from_slice(&version.to_bytes());
+        bytes[..2].copy_from_slice(&self.phase.to_bytes());
+        bytes[2..12].copy_from_slice(&self.outcome.to_bytes());
         bytes[12..16].copy_from_slice(&self.security_counter.to_le_bytes());
         for (byte, slot) in bytes[16..].iter_mut().zip(self.slots()) {
             *byte = slot.map_or(0, |slot| slot as u8 + 1);
@@ -82,10 +69,9 @@ impl BootRecord {
 
     /// What no firmware has written is read as the harmless case; the CRC has held, so it should not happen.
     fn from_bytes(bytes: &[u8; Self::LENGTH]) -> BootRecord {
-        let [phase, starts_left, outcome, error, rest @ ..] = *bytes;
-        let (version, rest) = rest.split_first_chunk().expect("20 bytes");
-        let (counter, slots) = rest.split_first_chunk().expect("12 bytes");
-        let version = Version::from_bytes(version);
+        let (phase, rest) = bytes.split_first_chunk().expect("20 bytes");
+        let (outcome, rest) = rest.split_first_chunk().expect("18 bytes");
+        let (counter, slots) = rest.split_first_chunk().expect("8 bytes");
         let slot = |index: usize| match slots[index] {
             1 => Some(Slot::A),
             2 => Some(Slot::B),
@@ -93,27 +79,21 @@ impl BootRecord {
             _ => None,
         };
         BootRecord {
-            phase: match phase {
-                1 => Phase::Pending,
-                2 => Phase::Installing,
-                3 => Phase::Trial { starts_left },
-                4 => Phase::Reverting,
-                _ => Phase::Idle,
-            },
-            outcome: match outcome {
-                1 => Outcome::Installed(version),
-                2 => {
-                    let error = ImageError::ALL.get(usize::from(error));
-                    Outcome::Refused(version, *error.unwrap_or(&ImageError::NotAnImage))
-                }
-                3 => Outcome::Reverted(version),
-                4 => Outcome::Unreadable(version),
-                _ => Outcome::None,
-            },
+            phase: Phase::from_bytes(*phase),
+            outcome: Outcome::from_bytes(outcome),
             security_counter: u32::from_le_bytes(*counter),
             running: slot(0),
             previous: slot(1),
             staged: slot(2),
+        }
+    }
+
+    /// Whether the device may go on to this image.
+    pub fn check_counter(&self, whole: &WholeImage) -> Result<(), ImageError> {
+        if whole.security_counter < self.security_counter {
+            Err(ImageError::CounterTooLow)
+        } else {
+            Ok(())
         }
     }
 
@@ -136,6 +116,7 @@ impl BootRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::image::Version;
 
     #[test]
     fn every_record_comes_back_as_it_was() {

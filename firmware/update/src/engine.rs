@@ -2,7 +2,7 @@
 //! updates.
 
 use protocol::device::{DeviceInfo, HeldImage, Outcome, Phase, SerialNumber};
-use protocol::image::{Digest, Target, Version};
+use protocol::image::{Digest, ImageError, Target, Version};
 use protocol::message::{CommonRequest, CommonResponse, Refusal, StorageError};
 
 use crate::boot_record::{BootRecord, EEPROM_END};
@@ -18,10 +18,10 @@ pub struct Identity {
     pub model: &'static str,
     /// The chip's unique number.
     pub serial: SerialNumber,
-    /// What images must be; the engine puts in the security counter.
-    pub target: Target,
+    /// What images must be, with a security counter of 0: the boot record has the one that counts.
+    pub target: &'static Target,
     /// The key that images must be signed with: the bootloader's.
-    pub public_key: [u8; 32],
+    pub public_key: &'static [u8; 32],
     /// The bootloader's version.
     pub bootloader: Version,
 }
@@ -86,21 +86,9 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         matches!(self.record.phase, Phase::Trial { .. })
     }
 
-    /// What an image must be, with the counter as it stands.
-    pub(crate) fn target(&self) -> Target {
-        Target {
-            security_counter: self.record.security_counter,
-            ..self.identity.target
-        }
-    }
-
     /// The image in flash, when it is whole.
     pub(crate) fn check_flash(&self) -> Option<WholeImage> {
-        let target = Target {
-            security_counter: 0,
-            ..self.identity.target
-        };
-        image_check::check(&mut InFlash(&self.flash), None, &target).ok()
+        image_check::check(&mut InFlash(&self.flash), None, self.identity.target).ok()
     }
 
     /// Changes the record, first in EEPROM, then here.
@@ -150,7 +138,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             serial: self.identity.serial,
             vendor_id: self.identity.target.vendor_id,
             class_id: self.identity.target.class_id,
-            public_key: self.identity.public_key,
+            public_key: *self.identity.public_key,
             bootloader: self.identity.bootloader,
             slot_address: self.identity.target.slot_address,
             slot_size: self.identity.target.slot_size,
@@ -180,7 +168,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     #[inline(never)]
     fn begin(&mut self, digest: Digest, length: u32) -> Result<u32, Refusal> {
         if length > self.identity.target.slot_size {
-            return Err(Refusal::Image(protocol::image::ImageError::TooLarge));
+            return Err(Refusal::Image(ImageError::TooLarge));
         }
         if let Upload::Receiving(_, writing) = self.upload
             && writing.digest() == digest
@@ -207,9 +195,8 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         if self.record.staged.is_some() {
             self.save(|record| {
                 record.staged = None;
-                if record.phase == Phase::Pending {
-                    record.phase = Phase::Idle;
-                }
+                // It was not installed yet, or flash did not take it. What is not whole in flash then, Idle mends.
+                record.phase = Phase::Idle;
             })
             .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))?;
         }
@@ -247,17 +234,15 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         }
         // Whatever is wrong with it, it has to be sent anew.
         self.upload = Upload::None;
-        let target = self.target();
         let mut image = store::unsealed(&mut self.nand, &writing);
-        let whole =
-            image_check::check(&mut image, Some(writing.length()), &target).map_err(|failure| {
-                match failure {
-                    Failure::Image(error) => Refusal::Image(error),
-                    Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
-                }
+        let whole = image_check::check(&mut image, Some(writing.length()), self.identity.target)
+            .map_err(|failure| match failure {
+                Failure::Image(error) => Refusal::Image(error),
+                Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
             })?;
+        self.record.check_counter(&whole).map_err(Refusal::Image)?;
         if whole.image.digest != writing.digest() {
-            return Err(Refusal::Image(protocol::image::ImageError::BadDigest));
+            return Err(Refusal::Image(ImageError::BadDigest));
         }
         store::seal(&mut self.nand, &writing, whole.image.version).map_err(Refusal::Storage)?;
         self.upload = Upload::Sealed(slot);
@@ -275,6 +260,19 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             record.phase = Phase::Pending;
         })
         .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))
+    }
+
+    /// For update mode, when no image was sent: lets the restart install the image that is kept in the store, be it a
+    /// staged one whose installation did not end or the one before. Whether there is one.
+    pub fn put_back(&mut self) -> Result<bool, Refusal> {
+        if !matches!(self.upload, Upload::None) {
+            return Ok(false);
+        }
+        if self.record.phase == Phase::Idle && self.record.previous.is_some() {
+            self.save(|record| record.phase = Phase::Reverting)
+                .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))?;
+        }
+        Ok(self.record.phase != Phase::Idle)
     }
 
     #[inline(never)]

@@ -43,17 +43,24 @@ impl From<Unreadable> for Failure {
 pub struct WholeImage {
     /// What it is.
     pub image: HeldImage,
-    /// Its security counter.
+    /// Its security counter, which the caller compares with the device's.
     pub security_counter: u32,
-    key_hash: [u8; 32],
-    signature: [u8; 64],
+    header: Header,
 }
 
 /// A whole image with a good signature: it may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedImage(WholeImage);
 
+impl SignedImage {
+    /// What is known of it.
+    pub fn whole(&self) -> &WholeImage {
+        &self.0
+    }
+}
+
 /// Whether the image of `length` bytes (when that is known) is whole and for this device.
+#[inline(never)]
 pub fn check(
     image: &mut dyn ReadImage,
     length: Option<u32>,
@@ -69,25 +76,47 @@ pub fn check(
     target.check_vectors(&header, &vectors)?;
 
     let digest = hash(image, header.signed_length())?;
-    check_trailer(image, &header, digest, length, target)
+    check_trailer(image, header, digest, length, target)
+}
+
+/// Whether it was signed with this key, and may be installed.
+///
+/// Apart from [`check`]: only the bootloader asks for that, and where it converses with a computer there would not be
+/// the stack for it.
+#[inline(never)]
+pub fn check_signature(
+    image: &mut dyn ReadImage,
+    whole: WholeImage,
+    public_key: &[u8; 32],
+) -> Result<SignedImage, Failure> {
+    let mut buffer = [0; MAX_TRAILER];
+    let trailer = read_trailer(image, &whole.header, whole.image.length, &mut buffer)?;
+    let mut der = Sha256::new();
+    der.update(&DER_PREFIX);
+    der.update(public_key);
+    if trailer.key_hash != der.finish() {
+        return Err(ImageError::OtherKey.into());
+    }
+    // Of the digest that was computed, whatever can be read of the trailer now.
+    signature::verify(public_key, &whole.image.digest.0, trailer.signature)
+        .map_err(|_| ImageError::BadSignature)?;
+    Ok(SignedImage(whole))
 }
 
 /// Apart from [`hash`], so that their buffers do not add up on the stack.
 #[inline(never)]
 fn check_trailer(
     image: &mut dyn ReadImage,
-    header: &Header,
+    header: Header,
     digest: Digest,
     length: Option<u32>,
     target: &Target,
 ) -> Result<WholeImage, Failure> {
     let mut buffer = [0; MAX_TRAILER];
-    let room = length.unwrap_or(target.slot_size) - header.trailer_offset();
-    let bytes = &mut buffer[..MAX_TRAILER.min(room as usize)];
-    image.read(header.trailer_offset(), bytes)?;
-    let trailer = Trailer::parse(header, bytes)?;
+    let end = length.unwrap_or(target.slot_size);
+    let trailer = read_trailer(image, &header, end, &mut buffer)?;
     let whole = header.trailer_offset() + trailer.length;
-    target.check_trailer(header, &trailer, length.unwrap_or(whole))?;
+    target.check_trailer(&header, &trailer, length.unwrap_or(whole))?;
     if trailer.digest != digest {
         return Err(ImageError::BadDigest.into());
     }
@@ -98,9 +127,22 @@ fn check_trailer(
             length: whole,
         },
         security_counter: trailer.security_counter,
-        key_hash: trailer.key_hash,
-        signature: *trailer.signature,
+        header,
     })
+}
+
+/// The TLVs, which end before `end`.
+#[inline(never)]
+fn read_trailer<'a>(
+    image: &mut dyn ReadImage,
+    header: &Header,
+    end: u32,
+    buffer: &'a mut [u8; MAX_TRAILER],
+) -> Result<Trailer<'a>, Failure> {
+    let room = end - header.trailer_offset();
+    let bytes = &mut buffer[..MAX_TRAILER.min(room as usize)];
+    image.read(header.trailer_offset(), bytes)?;
+    Ok(Trailer::parse(header, bytes)?)
 }
 
 #[inline(never)]
@@ -115,26 +157,4 @@ fn hash(image: &mut dyn ReadImage, length: u32) -> Result<Digest, Unreadable> {
         offset += piece.len() as u32;
     }
     Ok(Digest(sha.finish()))
-}
-
-impl WholeImage {
-    /// Whether it was signed with this key.
-    pub fn check_signature(self, public_key: &[u8; 32]) -> Result<SignedImage, ImageError> {
-        let mut der = Sha256::new();
-        der.update(&DER_PREFIX);
-        der.update(public_key);
-        if self.key_hash != der.finish() {
-            return Err(ImageError::OtherKey);
-        }
-        signature::verify(public_key, &self.image.digest.0, &self.signature)
-            .map_err(|_| ImageError::BadSignature)?;
-        Ok(SignedImage(self))
-    }
-}
-
-impl SignedImage {
-    /// What it is.
-    pub fn image(&self) -> HeldImage {
-        self.0.image
-    }
 }

@@ -3,6 +3,7 @@
 
 mod model;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_executor::block_on;
@@ -22,18 +23,20 @@ const PAIRS: u64 = 10_000;
 /// Large enough for several NAND pages and flash pages, small enough to be hashed thousands of times.
 const PAYLOAD: usize = 4_000;
 
-fn old() -> FirmwareFile {
-    image(1, PAYLOAD, 1)
+fn old() -> &'static FirmwareFile {
+    static OLD: OnceLock<FirmwareFile> = OnceLock::new();
+    OLD.get_or_init(|| image(1, PAYLOAD, 1))
 }
 
-fn new() -> FirmwareFile {
-    image(2, PAYLOAD + 500, 1)
+fn new() -> &'static FirmwareFile {
+    static NEW: OnceLock<FirmwareFile> = OnceLock::new();
+    NEW.get_or_init(|| image(2, PAYLOAD + 500, 1))
 }
 
 /// A factory logger that takes the new image; a page that was there all the time.
 fn update_to_new(logger: Logger) -> Logger {
     let (mut conversation, device) = connect(logger);
-    match block_on(update(&mut conversation, &device, &new(), |_| {})) {
+    match block_on(update(&mut conversation, &device, new(), |_| {})) {
         Ok(_) | Err(UpdateError::NotInstalled { .. }) => {}
         // Power went in the few places where the page gives up and asks for the logger.
         Err(UpdateError::Talk(TalkError::Link(LinkError::Lost) | TalkError::Silent)) => {}
@@ -70,7 +73,7 @@ const SCENARIOS: [(&str, Scenario); 2] =
     [("update", update_to_new), ("rollback", stage_and_forget)];
 
 fn factory() -> Memories {
-    Logger::with(&old()).memories()
+    Logger::with(old()).memories()
 }
 
 /// The logger after a scenario with these cuts, and how many of them came.
@@ -99,7 +102,7 @@ fn check(memories: Memories, why: &str) {
         old
     };
     confirm(&mut conversation, &device);
-    let after = block_on(update(&mut conversation, &device, &next, |_| {}))
+    let after = block_on(update(&mut conversation, &device, next, |_| {}))
         .unwrap_or_else(|error| panic!("{why}: the next update: {error}"));
     assert_eq!(
         after.running.map(|image| image.digest),

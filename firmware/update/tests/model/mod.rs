@@ -456,7 +456,7 @@ struct Running {
     server: Server,
 }
 
-/// A logger, and the way to it.
+/// A logger, and the way to it. It restarts or loses power by itself; [`Link::reopen`] finds it as it is.
 pub struct Logger {
     memories: Shared,
     running: Option<Running>,
@@ -494,6 +494,14 @@ impl Logger {
     /// Changes what it keeps.
     pub fn change(&self, change: impl FnOnce(&mut Memories)) {
         change(&mut self.memories.borrow_mut());
+    }
+
+    /// Pulls the cable: the program runs on, its battery feeds it.
+    pub fn unplug(&mut self) {
+        self.incoming.clear();
+        if let Some(Running { server, .. }) = &mut self.running {
+            server.reset();
+        }
     }
 
     /// Does something that a cut may end.
@@ -588,7 +596,11 @@ impl Link for Logger {
 
     async fn reopen(&mut self, _: Duration) -> Result<(), LinkError> {
         self.incoming.clear();
-        self.start();
+        match &mut self.running {
+            // Only the cable was out.
+            Some(Running { server, .. }) => server.reset(),
+            None => self.start(),
+        }
         Ok(())
     }
 

@@ -1,0 +1,84 @@
+//! `memcpy` and its kin as the compiler calls them, in 64 bytes.
+//!
+//! Those that come with the compiler are unrolled and take more than 1 KB, which the bootloader needs for other things.
+//! They must stay assembly: a compiler would see what such a loop does, and make it a call of the function itself.
+//! Source: Run-time ABI for the Arm Architecture, 5.3.3 "Memory copying, clearing, and setting".
+
+use core::arch::global_asm;
+
+// Whole words as long as both addresses are aligned, single bytes for the rest. Flags and r0 to r3 are the caller's to
+// save; nothing is returned by the `__aeabi` forms.
+global_asm!(
+    ".section .text.__aeabi_memcpy, \"ax\", %progbits",
+    ".global __aeabi_memcpy",
+    ".global __aeabi_memcpy4",
+    ".global __aeabi_memcpy8",
+    ".type __aeabi_memcpy, %function",
+    ".type __aeabi_memcpy4, %function",
+    ".type __aeabi_memcpy8, %function",
+    ".thumb_func",
+    "__aeabi_memcpy:",
+    ".thumb_func",
+    "__aeabi_memcpy4:",
+    ".thumb_func",
+    "__aeabi_memcpy8:",
+    "mov r3, r0",
+    "orrs r3, r1",
+    "lsls r3, r3, #30",
+    "bne 3f",
+    "1:",
+    "subs r2, #4",
+    "blo 2f",
+    "ldmia r1!, {{r3}}",
+    "stmia r0!, {{r3}}",
+    "b 1b",
+    "2:",
+    "adds r2, #4",
+    "3:",
+    "subs r2, #1",
+    "blo 4f",
+    "ldrb r3, [r1]",
+    "strb r3, [r0]",
+    "adds r1, #1",
+    "adds r0, #1",
+    "b 3b",
+    "4:",
+    "bx lr",
+    ".size __aeabi_memcpy, . - __aeabi_memcpy",
+);
+
+// memset(r0 address, r1 length, r2 byte): words when the address is aligned.
+global_asm!(
+    ".section .text.__aeabi_memclr, \"ax\", %progbits",
+    ".global __aeabi_memclr",
+    ".global __aeabi_memclr4",
+    ".global __aeabi_memclr8",
+    ".type __aeabi_memclr, %function",
+    ".type __aeabi_memclr4, %function",
+    ".type __aeabi_memclr8, %function",
+    ".thumb_func",
+    "__aeabi_memclr:",
+    ".thumb_func",
+    "__aeabi_memclr4:",
+    ".thumb_func",
+    "__aeabi_memclr8:",
+    "movs r2, #0",
+    "lsls r3, r0, #30",
+    "bne 3f",
+    "1:",
+    "subs r1, #4",
+    "blo 2f",
+    "stmia r0!, {{r2}}",
+    "b 1b",
+    "2:",
+    "adds r1, #4",
+    "3:",
+    "subs r1, #1",
+    "blo 4f",
+    "strb r2, [r0]",
+    "adds r0, #1",
+    "b 3b",
+    "4:",
+    "bx lr",
+    ".size __aeabi_memclr, . - __aeabi_memclr",
+);
