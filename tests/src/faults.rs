@@ -9,7 +9,7 @@ use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::Conversation;
 use host::device::Device;
-use host::protocol::device::Phase;
+use host::protocol::device::{Phase, Program};
 use host::protocol::image::Digest;
 use host::protocol::message::CommonRequest;
 use host::settings::{self, Value};
@@ -19,6 +19,8 @@ use crate::{EmulatedLink, connect, factory_logger, firmware, updated_logger};
 
 /// How long a logger may take to be there again: the longest is keeping the old image, installing, and putting it back.
 const COMING_BACK: Duration = Duration::from_secs(30);
+/// First address of the application's slot.
+const APPLICATION: u32 = 0x0800_7000;
 /// The name that a logger has before a scenario, and the one it may have after.
 const OLD_NAME: &str = "Before";
 const NEW_NAME: &str = "After";
@@ -30,37 +32,53 @@ pub enum Scenario {
     Update,
     /// 1.1.0 is never confirmed and the old image is put back.
     Rollback,
+    /// The bootloader itself takes an image, when there is no application.
+    Reinstall,
     /// A setting is written.
     Settings,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 3] = [Scenario::Update, Scenario::Rollback, Scenario::Settings];
+    pub const ALL: [Scenario; 4] = [
+        Scenario::Update,
+        Scenario::Rollback,
+        Scenario::Reinstall,
+        Scenario::Settings,
+    ];
 
     /// As it is printed.
     pub fn name(self) -> &'static str {
         match self {
             Scenario::Update => "update",
             Scenario::Rollback => "rollback",
+            Scenario::Reinstall => "reinstall",
             Scenario::Settings => "settings write",
         }
     }
 
     fn start(self) -> EmulatedLink {
         let link = match self {
-            Scenario::Update | Scenario::Rollback => factory_logger(),
+            Scenario::Update | Scenario::Rollback | Scenario::Reinstall => factory_logger(),
             Scenario::Settings => updated_logger(),
         };
         let (mut conversation, _) = connect(link);
         rename(&mut conversation, OLD_NAME);
-        conversation.into_link()
+        let mut link = conversation.into_link();
+        if self == Scenario::Reinstall {
+            link.machine.power_off();
+            link.machine
+                .program_flash(APPLICATION, &[0; 128])
+                .expect("the header is in flash");
+            link.machine.power_on();
+        }
+        link
     }
 
     fn act(self, conversation: &mut Conversation<EmulatedLink>, device: &Device) {
         let file = firmware("logger-1.1.0.bin");
         match self {
-            Scenario::Update => {
+            Scenario::Update | Scenario::Reinstall => {
                 block_on(update(conversation, device, &file, |_| {}))
                     .unwrap_or_else(|error| panic!("{error}"));
             }
@@ -175,25 +193,31 @@ pub fn cut_again(mut machine: Machine, point: CutPoint) -> Result<Machine, Strin
 
 /// Whether the logger, switched on again, is as good as before: one whole image, its settings, and the next update goes
 /// to its end. Otherwise what is wrong.
-pub fn recovers(machine: Machine) -> Result<(), String> {
+///
+/// Where the scenario began without an application, the bootloader may still be waiting for one.
+pub fn recovers(machine: Machine, scenario: Scenario) -> Result<(), String> {
     let (machine, _) = come_up(machine)?;
     block_on(async {
         let mut conversation = open(machine).await?;
         let device = read(&mut conversation).await?;
         let images = ["logger-1.0.0.bin", "logger-1.1.0.bin"].map(firmware);
-        let running = device.running.ok_or("it runs no image")?.digest;
-        let other = match images.iter().position(|image| image.digest() == running) {
-            Some(index) => &images[1 - index],
-            None => return Err(format!("it runs {running}")),
+        let waits = conversation.hello().program == Program::Bootloader;
+        let other = match device.running {
+            None if waits && scenario == Scenario::Reinstall => &images[1],
+            None => return Err("it runs no image".into()),
+            Some(running) => {
+                let digest = running.digest;
+                let index = images
+                    .iter()
+                    .position(|image| image.digest() == digest)
+                    .ok_or_else(|| format!("it runs {digest}"))?;
+                if matches!(device.phase, Phase::Trial { .. }) {
+                    tell(&mut conversation, CommonRequest::Confirm { digest }).await?;
+                }
+                check_name(&mut conversation).await?;
+                &images[1 - index]
+            }
         };
-        if matches!(device.phase, Phase::Trial { .. }) {
-            tell(
-                &mut conversation,
-                CommonRequest::Confirm { digest: running },
-            )
-            .await?;
-        }
-        check_name(&mut conversation).await?;
         let after = update(&mut conversation, &device, other, |_| {})
             .await
             .map_err(|error| format!("the next update: {error}"))?;

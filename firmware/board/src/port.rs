@@ -50,6 +50,13 @@ impl Port {
         self.usb.configured()
     }
 
+    /// Lets the core sleep for a moment, when a computer is there and wants nothing.
+    pub fn rest(&mut self) {
+        if self.usb.configured() && self.server.is_idle() {
+            self.usb.sleep();
+        }
+    }
+
     /// Sends what was answered, before a restart.
     pub fn finish(&mut self, clock: &Clock) {
         let end = clock.millis() + LAST_WORDS;

@@ -3,8 +3,10 @@
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 
+use cortex_m::peripheral::NVIC;
 use protocol::device::{SerialNumber, USB_PRODUCT_ID, USB_VENDOR_ID};
-use stm32_metapac::RCC;
+use stm32_metapac::usb::regs::Istr;
+use stm32_metapac::{Interrupt, RCC, USB};
 use stm32_usbd::{MemoryAccess, UsbBus, UsbPeripheral};
 use usb_device::bus::UsbBusAllocator;
 use usb_device::device::{
@@ -134,6 +136,25 @@ impl Usb {
         }
         self.more_expected = packet.len() == PACKET;
         packet.len()
+    }
+
+    /// Lets the core sleep until the bus wants something, at most until its next frame a millisecond later.
+    ///
+    /// To be called only while configured: a bus without frames would not wake it.
+    pub fn sleep(&mut self) {
+        let mut seen = Istr(u32::MAX);
+        // Bits are cleared by writing 0.
+        seen.set_sof(false);
+        USB.istr().write_value(seen);
+        USB.cntr().modify(|w| w.set_sofm(true));
+        cortex_m::interrupt::free(|_| {
+            NVIC::unpend(Interrupt::USB);
+            // SAFETY: it wakes the core, but while interrupts are off no handler runs, and it is masked again before.
+            unsafe { NVIC::unmask(Interrupt::USB) };
+            cortex_m::asm::wfi();
+            NVIC::mask(Interrupt::USB);
+        });
+        USB.cntr().modify(|w| w.set_sofm(false));
     }
 }
 

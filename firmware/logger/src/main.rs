@@ -59,6 +59,7 @@ fn main() -> ! {
         watchdog::feed();
         logger.sample_when_due();
         port.turn(&mut logger);
+        port.rest();
         if logger.engine.on_trial() && logger.clock.millis() > TRIAL_TIME {
             program::restart();
         }

@@ -140,6 +140,11 @@ impl Server {
         self.outgoing_at = (self.outgoing_at + length).min(self.outgoing_end);
     }
 
+    /// Whether there is nothing to work through and nothing to send.
+    pub fn is_idle(&self) -> bool {
+        self.incoming_at == self.incoming_end && self.outgoing().is_empty()
+    }
+
     /// Works through what was received, up to the first request; its answer is then [`Server::outgoing`].
     pub fn work<H: Handler>(&mut self, handler: &mut H) {
         if !self.outgoing().is_empty() {

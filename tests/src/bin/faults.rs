@@ -16,16 +16,16 @@ use logdock_tests::faults::{Moment, Scenario, come_up, cut, cut_again, places, r
 /// Torn outcomes of each operation.
 const SEEDS: u64 = 8;
 /// Cuts of one scenario in the short form.
-const SHORT_CUTS: usize = 150;
-/// Second cuts in the short form, and in the full one.
-const SHORT_PAIRS: usize = 60;
+const SHORT_CUTS: usize = 90;
+/// Second cuts of one scenario in the short form, and in the full one.
+const SHORT_PAIRS: usize = 30;
 const FULL_PAIRS: usize = 10_000;
 
 const USAGE: &str = "Cuts the power of an emulated logger at its operations on flash, EEPROM and NAND.
 
-Usage: faults [--full] [--scenario update|rollback|settings]
+Usage: faults [--full] [--scenario update|rollback|reinstall|settings]
 
-  --full             every operation, before, inside (8 seeds) and after, and 10,000 second cuts; takes hours
+  --full             every operation, before, inside (8 seeds) and after, and 10,000 second cuts of each; takes hours
   --scenario NAME    one scenario alone";
 
 /// One cut that is tried.
@@ -135,9 +135,7 @@ fn campaign(scenario: Scenario, full: bool) -> Counts {
         .sum();
     let mut random = Random(0x10_6D0C);
     let (singles, pairs) = if full {
-        // Spread over the scenarios by their size.
-        let share = FULL_PAIRS * all.len() / (all.len() + 1) + 1;
-        (all.clone(), share)
+        (all.clone(), FULL_PAIRS)
     } else {
         (sample(&all, &moments, &mut random), SHORT_PAIRS)
     };
@@ -172,7 +170,7 @@ fn campaign(scenario: Scenario, full: bool) -> Counts {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(&this) = tries.get(index) else { break };
-                    match attempt(&moments[this.moment], this) {
+                    match attempt(scenario, &moments[this.moment], this) {
                         Ok(twice) => {
                             second.fetch_add(usize::from(twice), Ordering::Relaxed);
                         }
@@ -218,20 +216,20 @@ fn sample(all: &[Try], moments: &[Moment], random: &mut Random) -> Vec<Try> {
 }
 
 /// Cuts, perhaps twice, and looks whether the logger recovers. Whether there was a second cut.
-fn attempt(moment: &Moment, this: Try) -> Result<bool, String> {
+fn attempt(scenario: Scenario, moment: &Moment, this: Try) -> Result<bool, String> {
     let machine = cut(moment, this.point)?;
     let Some((part, place)) = this.again else {
-        recovers(machine)?;
+        recovers(machine, scenario)?;
         return Ok(false);
     };
     let (_, operations) = come_up(machine.clone())?;
     let count = operations.end - operations.start;
     if count == 0 {
         // It comes up without touching its memories: there is nothing to cut.
-        recovers(machine)?;
+        recovers(machine, scenario)?;
         return Ok(false);
     }
     let operation = operations.start + part * count / 1000;
-    recovers(cut_again(machine, CutPoint { operation, place })?)?;
+    recovers(cut_again(machine, CutPoint { operation, place })?, scenario)?;
     Ok(true)
 }

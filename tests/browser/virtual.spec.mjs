@@ -1,0 +1,189 @@
+// The main job with nothing plugged in: the virtual logger in the page's own Worker, with the firmware's real binaries.
+import AxeBuilder from '@axe-core/playwright';
+import { expect, test } from './fixtures.mjs';
+import { digestOf } from './device.mjs';
+import { LoggerPage } from './logger-page.mjs';
+import { firmwareFile } from './places.mjs';
+
+/** The page with its virtual logger, as a person works it. */
+class VirtualLogger extends LoggerPage {
+  constructor(page, chooser) {
+    super(page, chooser);
+    this.bench = page.getByRole('region', { name: 'Virtual logger' });
+  }
+
+  async try() {
+    await this.page.getByRole('button', { name: 'Try a virtual logger' }).click();
+    await this.expectConnected();
+  }
+
+  hand(name) {
+    return this.bench.getByRole('button', { name });
+  }
+
+  async useSample() {
+    await this.page.getByRole('button', { name: 'Use the sample update 1.1.0' }).click();
+    await expect(this.startButton).toBeVisible();
+  }
+
+  /** Virtual seconds a second. */
+  pace(speed) {
+    return this.page.workers()[0].evaluate((speed) => wasm_bindgen.set_speed(speed), speed);
+  }
+
+  /** How much the logger has kept of the image, in bytes. */
+  async kept() {
+    return Number(await this.update.getByRole('progressbar').getAttribute('aria-valuenow'));
+  }
+
+  async expectRecording() {
+    await expect(this.fact('state')).toHaveText('Recording');
+  }
+
+  /** The logger itself reports the image of the sample update, confirmed. */
+  async expectTheSample() {
+    await this.expectRecording();
+    await expect(this.fact('firmware')).toHaveText('1.1.0');
+    await expect(this.fact('digest')).toHaveText(digestOf(firmwareFile('logger-1.1.0.bin')).slice(0, 16));
+    await expect(this.page.getByText('confirmed · image')).toBeVisible();
+  }
+}
+
+const virtual = test.extend({
+  logger: async ({ page, chooser }, use) => {
+    const logger = new VirtualLogger(page, chooser);
+    await use(logger);
+    await expect(page.getByText('The emulated chip stopped'), 'the firmware never made the chip stop').toHaveCount(0);
+  },
+});
+
+virtual('nothing of the virtual logger is loaded before somebody tries it', async ({ page, logger, site }) => {
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await page.goto(`${site}?again`);
+  await expect(page.getByRole('button', { name: 'Try a virtual logger' })).toBeVisible();
+  expect(asked.length).toBeGreaterThan(2);
+  const ofTheVirtualLogger = () => asked.filter((url) => /virtual-logger|firmware\//.test(url));
+  expect(ofTheVirtualLogger()).toEqual([]);
+  await logger.try();
+  expect(ofTheVirtualLogger().length).toBeGreaterThan(0);
+});
+
+virtual('a person with nothing plugged in updates a logger, and finds it as it was after a reload', async ({
+  page,
+  logger,
+}) => {
+  await logger.try();
+  await expect(logger.fact('firmware')).toHaveText('1.0.0');
+  const serial = await logger.fact('serial').innerText();
+  await logger.useSample();
+  await logger.start('1.1.0');
+  await logger.expectRuns('1.1.0');
+  await logger.expectTheSample();
+
+  await page.reload();
+  await logger.expectTheSample();
+  await expect(logger.fact('serial')).toHaveText(serial);
+
+  await logger.hand('Start over with a new logger').click();
+  await expect(logger.fact('firmware')).toHaveText('1.0.0');
+  await expect(logger.fact('serial')).not.toHaveText(serial);
+});
+
+virtual('the cable comes out in the middle of the transfer, and the update goes on when it is in again', async ({
+  logger,
+}) => {
+  await logger.try();
+  await logger.useSample();
+  // Slowly, so that there is a middle.
+  await logger.pace(0.1);
+  await logger.start('1.1.0');
+  await expect.poll(() => logger.kept(), { intervals: [20] }).toBeGreaterThan(8000);
+  await logger.hand('Unplug').click();
+  await expect(logger.update).toContainText('The cable came out at');
+  const kept = await logger.kept();
+  expect(kept).toBeGreaterThan(8000);
+  expect(kept, 'it was the middle').toBeLessThan(firmwareFile('logger-1.1.0.bin').length);
+
+  // The next number shown is where the logger goes on.
+  await logger.hand('Plug in').click();
+  await expect(logger.update).toContainText('KB/s');
+  expect(await logger.kept(), 'it goes on from where it stood').toBeGreaterThanOrEqual(kept);
+  await logger.pace(1);
+  await logger.expectRuns('1.1.0');
+  await logger.expectTheSample();
+});
+
+virtual('power goes away while new firmware is written, and with power it is finished', async ({ logger }) => {
+  await logger.try();
+  await logger.useSample();
+  await logger.start('1.1.0');
+  await expect(logger.step('installed')).toHaveAttribute('data-state', 'now');
+  await logger.pace(0.2);
+  await logger.page.waitForTimeout(1500);
+  await expect(logger.step('installed'), 'it is being written').toHaveAttribute('data-state', 'now');
+  await logger.hand('Cut the power').click();
+  await expect(logger.bench).toContainText('It has no power at all.');
+  await logger.pace(1);
+  await logger.hand('Plug in').click();
+  await logger.expectRuns('1.1.0');
+  await logger.expectTheSample();
+});
+
+virtual('the logger loses power again and again, and is there again each time', async ({ logger }) => {
+  await logger.try();
+  for (let time = 0; time < 3; time++) {
+    await logger.hand('Cut the power').click();
+    await expect(logger.fact('state')).toContainText('Plug it in again');
+    await logger.hand('Plug in').click();
+    await logger.expectRecording();
+  }
+  await expect(logger.fact('firmware')).toHaveText('1.0.0');
+});
+
+virtual('a second tab waits until the first has put the logger away', async ({ page, logger, chooser, started }) => {
+  await logger.try();
+  const second = new VirtualLogger(await started.context.newPage(), chooser);
+  await second.page.goto(page.url());
+  await expect(second.page.getByText('Another tab has the virtual logger.')).toBeVisible();
+  await logger.hand('Put it away').click();
+  await expect(page.getByRole('button', { name: 'Try a virtual logger' })).toBeEnabled();
+  await second.expectConnected();
+  await second.page.close();
+});
+
+virtual('a page that cannot load the virtual logger says so', async ({ page, logger }) => {
+  await page.route('**/virtual-logger_bg.wasm', (route) => route.fulfill({ status: 404 }));
+  await page.getByRole('button', { name: 'Try a virtual logger' }).click();
+  await expect(page.getByText('The virtual logger could not be started.')).toBeVisible();
+  await page.unroute('**/virtual-logger_bg.wasm');
+  await logger.try();
+});
+
+virtual('a browser without Web Serial has the virtual logger, too', async ({ page, logger }) => {
+  await page.addInitScript(() => delete Navigator.prototype.serial);
+  await page.reload();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('This browser cannot reach a logger');
+  await logger.try();
+  await logger.expectRecording();
+  await logger.hand('Put it away').click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('This browser cannot reach a logger');
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  virtual.describe(`in ${colorScheme} colours`, () => {
+    virtual.use({ colorScheme });
+    virtual('everybody can use the page with a virtual logger', async ({ page, logger }) => {
+      const check = async () => {
+        const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze();
+        expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
+      };
+      await logger.try();
+      await logger.expectRecording();
+      await check();
+      await logger.hand('Cut the power').click();
+      await expect(logger.bench).toContainText('It has no power at all.');
+      await check();
+    });
+  });
+}
