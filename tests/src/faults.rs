@@ -15,7 +15,7 @@ use host::protocol::message::CommonRequest;
 use host::settings::{self, Value};
 use host::update::update;
 
-use crate::{EmulatedLink, connect, factory_logger, firmware, updated_logger};
+use crate::{EmulatedLink, connect, factory_logger, firmware, restart, stage, updated_logger};
 
 /// How long a logger may take to be there again: the longest is keeping the old image, installing, and putting it back.
 const COMING_BACK: Duration = Duration::from_secs(30);
@@ -82,25 +82,12 @@ impl Scenario {
                 block_on(update(conversation, device, &file, |_| {}))
                     .unwrap_or_else(|error| panic!("{error}"));
             }
-            Scenario::Rollback => block_on(async {
-                conversation
-                    .upload(file.digest(), file.image(), |_| {})
-                    .await
-                    .expect("the image is received");
-                for request in [CommonRequest::FinishUpload, CommonRequest::Install] {
-                    conversation.tell(request).await.expect("it is staged");
-                }
+            Scenario::Rollback => {
+                stage(conversation, "logger-1.1.0.bin").expect("it is staged");
                 for _ in 0..4 {
-                    conversation
-                        .tell(CommonRequest::Reboot)
-                        .await
-                        .expect("it restarts");
-                    conversation
-                        .reopen(COMING_BACK)
-                        .await
-                        .expect("it comes back");
+                    restart(conversation);
                 }
-            }),
+            }
             Scenario::Settings => rename(conversation, NEW_NAME),
         }
     }

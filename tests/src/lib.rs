@@ -12,10 +12,12 @@ use std::{env, fs};
 use emulator::machine::{Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
-use host::conversation::Conversation;
+use host::conversation::{Conversation, TalkError};
 use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::{Link, LinkError};
+use host::protocol::image::Version;
+use host::protocol::message::CommonRequest;
 use host::update::update;
 
 use faults::Moment;
@@ -65,6 +67,52 @@ pub fn updated_logger() -> EmulatedLink {
     block_on(update(&mut conversation, &device, &file, |_| {}))
         .unwrap_or_else(|error| panic!("{error}"));
     conversation.into_link()
+}
+
+/// The firmware that leaves the factory.
+pub const V1_0: Version = version(1, 0);
+/// The firmware that it is updated to.
+pub const V1_1: Version = version(1, 1);
+
+const fn version(major: u8, minor: u8) -> Version {
+    Version {
+        major,
+        minor,
+        revision: 0,
+        build: 0,
+    }
+}
+
+/// The version that a logger says it runs.
+pub fn running(device: &Device) -> Option<Version> {
+    device.running.map(|running| running.version)
+}
+
+/// Stages a file as the page does, but asks nothing of it first.
+pub fn stage(conversation: &mut Conversation<EmulatedLink>, name: &str) -> Result<(), TalkError> {
+    let file = firmware(name);
+    block_on(async {
+        conversation
+            .upload(file.digest(), file.image(), |_| {})
+            .await?;
+        conversation.tell(CommonRequest::FinishUpload).await?;
+        conversation.tell(CommonRequest::Install).await
+    })
+}
+
+/// Restarts the logger and waits until it is there again.
+pub fn restart(conversation: &mut Conversation<EmulatedLink>) -> Device {
+    block_on(async {
+        conversation
+            .tell(CommonRequest::Reboot)
+            .await
+            .expect("it restarts");
+        conversation
+            .reopen(Duration::from_secs(30))
+            .await
+            .expect("it comes back");
+        Device::read(conversation).await.expect("it says who it is")
+    })
 }
 
 /// Greets the logger once a computer sees it, and asks who it is.

@@ -6,50 +6,16 @@ use emulator::cpu::bus::ResetCause;
 use futures_executor::block_on;
 use host::check::{Direction, check};
 use host::conversation::{Conversation, TalkError};
-use host::device::{Device, read_status};
+use host::device::read_status;
 use host::link::Link;
 use host::protocol::device::{Outcome, Phase};
-use host::protocol::image::{ImageError, Version};
+use host::protocol::image::ImageError;
 use host::protocol::message::{CommonRequest, Refusal};
 use host::update::{Progress, UpdateError, update};
-use logdock_tests::{EmulatedLink, connect, factory_logger, firmware, updated_logger};
-
-const V1_0: Version = version(1, 0);
-const V1_1: Version = version(1, 1);
-
-const fn version(major: u8, minor: u8) -> Version {
-    Version {
-        major,
-        minor,
-        revision: 0,
-        build: 0,
-    }
-}
-
-fn running(device: &Device) -> Option<Version> {
-    device.running.map(|running| running.version)
-}
-
-/// Stages a file as the page does, but asks nothing of it first.
-fn stage(conversation: &mut Conversation<EmulatedLink>, name: &str) -> Result<(), TalkError> {
-    let file = firmware(name);
-    block_on(async {
-        conversation
-            .upload(file.digest(), file.image(), |_| {})
-            .await?;
-        conversation.tell(CommonRequest::FinishUpload).await?;
-        conversation.tell(CommonRequest::Install).await
-    })
-}
-
-/// Restarts and waits until the logger is there again.
-fn restart(conversation: &mut Conversation<EmulatedLink>) -> Device {
-    block_on(async {
-        conversation.tell(CommonRequest::Reboot).await.unwrap();
-        conversation.reopen(Duration::from_secs(30)).await.unwrap();
-        Device::read(conversation).await.unwrap()
-    })
-}
+use logdock_tests::{
+    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, stage,
+    updated_logger,
+};
 
 fn records(conversation: &mut Conversation<EmulatedLink>) -> u32 {
     block_on(read_status(conversation)).unwrap().records

@@ -9,22 +9,11 @@ use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
 use host::device::{Device, read_status};
 use host::protocol::device::{Outcome, Phase, Program};
-use host::protocol::image::Version;
 use host::protocol::message::{CommonRequest, Refusal};
 use host::update::{UpdateError, update};
-use logdock_tests::{EmulatedLink, connect, factory_logger, firmware, updated_logger};
-
-const V1_0: Version = version(1, 0);
-const V1_1: Version = version(1, 1);
-
-const fn version(major: u8, minor: u8) -> Version {
-    Version {
-        major,
-        minor,
-        revision: 0,
-        build: 0,
-    }
-}
+use logdock_tests::{
+    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, updated_logger,
+};
 
 /// First address of the application slot: the image's header.
 const SLOT: u32 = 0x0800_7000;
@@ -34,10 +23,6 @@ const HARD_FAULT_VECTOR: usize = 0x7100 + 3 * 4;
 const WATCHDOG: Duration = Duration::from_secs(8);
 /// Write protection of sectors 0 to 6: 28 KB.
 const BOOTLOADER_SECTORS: u32 = 0x7F;
-
-fn running(device: &Device) -> Option<Version> {
-    device.running.map(|running| running.version)
-}
 
 /// Takes the header out of flash: what is left is no image.
 fn erase_header(link: &mut EmulatedLink) {
@@ -100,15 +85,6 @@ fn crash_loop(link: &mut EmulatedLink) {
 
 fn program(conversation: &Conversation<EmulatedLink>) -> Program {
     conversation.hello().program
-}
-
-/// Restarts and waits until the logger is there again.
-fn restart(conversation: &mut Conversation<EmulatedLink>) -> Device {
-    block_on(async {
-        conversation.tell(CommonRequest::Reboot).await.unwrap();
-        conversation.reopen(Duration::from_secs(30)).await.unwrap();
-        Device::read(conversation).await.unwrap()
-    })
 }
 
 #[test]
