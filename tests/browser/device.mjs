@@ -20,15 +20,18 @@ export class Device {
   #errors = '';
   #ended = null;
 
-  /** A logger as it leaves the factory, running 1.0.0 on its battery, with the cable not yet plugged. */
-  static async start() {
-    const device = new Device();
+  /**
+   * A logger on its battery, with the cable not yet plugged: as it leaves the factory, running 1.0.0, or with other
+   * firmware.
+   */
+  static async start(file = 'factory-1.0.0.hex') {
+    const device = new Device(file);
     await device.status();
     return device;
   }
 
-  constructor() {
-    this.#child = spawn(virtual, ['--unplugged', join(firmware, 'factory-1.0.0.hex')]);
+  constructor(file) {
+    this.#child = spawn(virtual, ['--unplugged', join(firmware, file)]);
     this.#child.stderr.on('data', (text) => (this.#errors += text));
     // What a write to an ended program means is said by its end.
     this.#child.stdin.on('error', () => {});

@@ -21,15 +21,17 @@ export const test = base.extend({
   /** The folder that is served as the page. */
   folder: [dist, { option: true }],
 
+  /** What the logger has in flash. */
+  flashed: ['factory-1.0.0.hex', { option: true }],
+
   site: async ({ folder }, use) => {
     const server = await serve(folder);
     await use(server.url);
     await server.close();
   },
 
-  // Playwright reads the fixtures that are needed from this pattern, even when there are none.
-  device: async ({}, use) => {
-    const device = await Device.start();
+  device: async ({ flashed }, use) => {
+    const device = await Device.start(flashed);
     await use(device);
     await device.stop();
     expect(device.halts, 'the firmware never made the chip stop').toEqual([]);
