@@ -98,10 +98,9 @@ impl Link for Noisy {
     async fn sleep(&mut self, _: Duration) {}
 }
 
-/// An update over this link from the beginning, as often as it takes: how often it was begun.
-fn update_over(link: Noisy, tries: usize) -> Result<(usize, Noisy), Noisy> {
-    let mut link = link;
-    for begun in 1..=tries {
+/// An update over this link from the beginning, some times if need be: whether it came to its end.
+fn update_over(mut link: Noisy, tries: usize) -> (Noisy, bool) {
+    for _ in 0..tries {
         block_on(link.reopen(Duration::ZERO)).expect("it is plugged in");
         let mut conversation = match block_on(Conversation::open(link)) {
             Ok(conversation) => conversation,
@@ -124,10 +123,10 @@ fn update_over(link: Noisy, tries: usize) -> Result<(usize, Noisy), Noisy> {
         });
         link = conversation.into_link();
         if result.is_ok() {
-            return Ok((begun, link));
+            return (link, true);
         }
     }
-    Err(link)
+    (link, false)
 }
 
 #[track_caller]
@@ -143,9 +142,8 @@ fn runs_the_new_image(logger: Logger) {
 fn a_byte_in_ten_thousand_may_be_hit() {
     for seed in 1..=20 {
         let link = Noisy::new(Logger::with(old()), 10_000, seed);
-        let Ok((_, link)) = update_over(link, 20) else {
-            panic!("seed {seed}: it never came to its end");
-        };
+        let (link, done) = update_over(link, 20);
+        assert!(done, "seed {seed}: it never came to its end");
         runs_the_new_image(link.logger);
     }
 }
@@ -155,15 +153,11 @@ fn worse_links_end_in_an_error_and_do_no_harm() {
     for rate in [1_000, 300, 100] {
         for seed in 1..=20 {
             let link = Noisy::new(Logger::with(old()), rate, seed);
-            let logger = match update_over(link, 3) {
-                Ok((_, link)) | Err(link) => link.logger,
-            };
+            let (link, _) = update_over(link, 3);
             // Over a good cable it then goes to its end, whatever came before.
-            let clean = Noisy::new(logger, 0, 1);
-            let Ok((begun, link)) = update_over(clean, 1) else {
-                panic!("one byte in {rate}, seed {seed}: harm was done");
-            };
-            assert_eq!(begun, 1);
+            let clean = Noisy::new(link.logger, 0, 1);
+            let (link, done) = update_over(clean, 1);
+            assert!(done, "one byte in {rate}, seed {seed}: harm was done");
             runs_the_new_image(link.logger);
         }
     }
@@ -196,9 +190,8 @@ fn the_plug_may_be_pulled_at_every_message() {
             Err(UpdateError::Talk(TalkError::Link(LinkError::Lost))) => {}
             Err(error) => panic!("message {message}: {error}"),
         }
-        let Ok((_, link)) = update_over(conversation.into_link(), 2) else {
-            panic!("message {message}");
-        };
+        let (link, done) = update_over(conversation.into_link(), 2);
+        assert!(done, "message {message}");
         runs_the_new_image(link.logger);
         message += 1;
     }
@@ -298,8 +291,7 @@ fn a_million_frames_of_all_kinds_do_no_harm() {
         "only the bootloader writes flash"
     );
     assert_eq!(logger.losses, 0);
-    let Ok((_, link)) = update_over(Noisy::new(logger, 0, 1), 1) else {
-        panic!("harm was done");
-    };
+    let (link, done) = update_over(Noisy::new(logger, 0, 1), 1);
+    assert!(done, "harm was done");
     runs_the_new_image(link.logger);
 }

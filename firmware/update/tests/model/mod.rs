@@ -402,7 +402,7 @@ pub fn image(major: u8, payload: usize, counter: u32) -> FirmwareFile {
     let start = bytes.len();
     // Two pages in three are the same in all versions.
     for index in 0..payload {
-        let common = index / FLASH_PAGE % 3 != 0;
+        let common = !(index / FLASH_PAGE).is_multiple_of(3);
         bytes.push(if common {
             (index / 3) as u8
         } else {
