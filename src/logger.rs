@@ -19,17 +19,26 @@ use protocol::device::{Program, Status};
 use protocol::image::Version;
 use protocol::message::Refusal;
 use protocol::settings::{Problem, SettingId};
-use wasm_bindgen_futures::spawn_local;
-use web_sys::{File, SerialPort};
+use virtual_logger_messages::{Command, Event};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{File, Response, SerialPort};
 
-use crate::link::serial::{PortEvent, ask, serial};
+use crate::link::PortEvent;
+use crate::link::serial::{ask, serial};
+use crate::link::virtual_logger::Hand;
 use crate::session;
 use crate::time::now;
+
+/// In the page's address, it asks for the virtual logger.
+const VIRTUAL: &str = "#virtual-logger";
+/// An update to try on it, beside the page.
+const SAMPLE: (&str, &str) = ("logger-1.1.0.hex", "./firmware/logger-1.1.0.hex");
 
 /// Whether there is a logger to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Connection {
-    /// This browser has no Web Serial.
+    /// This browser has no Web Serial, and the virtual logger is not wanted.
     Unsupported,
     /// None was chosen yet, or it could not be used.
     Disconnected(Option<Hindrance>),
@@ -48,6 +57,35 @@ pub(crate) enum Hindrance {
     NothingChosen,
     /// The logger that was chosen does not answer as one.
     Failed(TalkError),
+}
+
+/// The virtual logger, beside what it says over its port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Virtual {
+    /// Nobody asked for it, or it could not be started: then with the reason.
+    Off(Option<String>),
+    /// It is being loaded.
+    Starting,
+    /// Another tab has it; it starts here as soon as it is free.
+    Elsewhere,
+    /// It is there.
+    There {
+        /// Where its cable and its power are.
+        cable: Cable,
+        /// Why the emulated chip stopped, if it did.
+        halted: Option<String>,
+    },
+}
+
+/// What the virtual logger hangs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cable {
+    /// The cable is in.
+    In,
+    /// It is out; the logger goes on with its battery.
+    Out,
+    /// It is out, and the battery too.
+    NoPower,
 }
 
 /// The firmware file that was dropped or picked.
@@ -80,6 +118,8 @@ pub(crate) enum Unreadable {
     Several,
     /// The browser could not read it: a folder, or a file that is gone.
     Browser,
+    /// It could not be loaded from where the page came from.
+    NotLoaded,
     /// It is no firmware.
     File(FileError),
 }
@@ -188,6 +228,8 @@ pub(crate) enum Order {
     Cancel,
     /// Change settings.
     Write(Vec<(SettingId, Value)>),
+    /// Take the virtual logger in place of the real ones, or the other way round.
+    Exchange,
 }
 
 /// The logger, as the page knows it.
@@ -213,14 +255,19 @@ pub(crate) struct Logger {
     pub(crate) course: RwSignal<Option<Course>>,
     /// A version on trial that this page found and confirmed, without an update of its own.
     pub(crate) confirmed: RwSignal<Option<Version>>,
+    /// The virtual logger.
+    pub(crate) virtual_logger: RwSignal<Virtual>,
+    /// Whether its memories outlive this visit.
+    pub(crate) virtual_is_kept: RwSignal<bool>,
+    hand: StoredValue<Option<Hand>, LocalStorage>,
     orders: StoredValue<UnboundedSender<Order>, LocalStorage>,
 }
 
 impl Logger {
-    /// Begins to look for a logger that was chosen in an earlier visit.
+    /// Begins to look for a logger that was chosen in an earlier visit, or starts the virtual one if the address asks for
+    /// it.
     pub(crate) fn new() -> Logger {
         let (sender, orders) = unbounded();
-        let serial = serial();
         let chosen = RwSignal::new(Chosen::Nothing);
         let device = RwSignal::new(None::<Device>);
         let plan = Memo::new(move |_| {
@@ -232,10 +279,7 @@ impl Logger {
             })
         });
         let logger = Logger {
-            connection: RwSignal::new(match serial {
-                Some(_) => Connection::Disconnected(None),
-                None => Connection::Unsupported,
-            }),
+            connection: RwSignal::new(without_logger()),
             program: RwSignal::new(Program::Application),
             device,
             status: RwSignal::new(None),
@@ -245,11 +289,18 @@ impl Logger {
             plan,
             course: RwSignal::new(None),
             confirmed: RwSignal::new(None),
+            virtual_logger: RwSignal::new(
+                if window().location().hash().as_deref() == Ok(VIRTUAL) {
+                    Virtual::Starting
+                } else {
+                    Virtual::Off(None)
+                },
+            ),
+            virtual_is_kept: RwSignal::new(true),
+            hand: StoredValue::new_local(None),
             orders: StoredValue::new_local(sender),
         };
-        if let Some(serial) = serial {
-            spawn_local(session::run(logger, serial, orders));
-        }
+        spawn_local(session::run(logger, serial(), orders));
         logger
     }
 
@@ -271,7 +322,7 @@ impl Logger {
 
     /// Takes the files that were dropped or picked. Nothing is sent.
     pub(crate) fn choose(self, files: Vec<File>) {
-        if self.is_updating() || files.is_empty() {
+        if untrack(|| self.is_updating()) || files.is_empty() {
             return;
         }
         self.course.set(None);
@@ -287,17 +338,81 @@ impl Logger {
         spawn_local(async move {
             let began = now();
             let read = read(&file).await;
-            self.chosen.set(match read {
-                Ok(file) => Chosen::Whole {
-                    file: Arc::new(file),
-                    took: now() - began,
-                },
-                Err(error) => Chosen::Refused {
-                    name: Some(file.name()),
-                    error,
-                },
-            });
+            self.take(&file.name(), read, began);
         });
+    }
+
+    /// Takes the update that is there to be tried, as if it had been dropped.
+    pub(crate) fn choose_sample(self) {
+        if untrack(|| self.is_updating()) {
+            return;
+        }
+        let (name, address) = SAMPLE;
+        self.course.set(None);
+        self.chosen.set(Chosen::Reading(name.into()));
+        spawn_local(async move {
+            let began = now();
+            let read = match fetch(address).await {
+                Ok(bytes) => FirmwareFile::read(name, &bytes).map_err(Unreadable::File),
+                Err(_) => Err(Unreadable::NotLoaded),
+            };
+            self.take(name, read, began);
+        });
+    }
+
+    fn take(self, name: &str, read: Result<FirmwareFile, Unreadable>, began: f64) {
+        self.chosen.set(match read {
+            Ok(file) => Chosen::Whole {
+                file: Arc::new(file),
+                took: now() - began,
+            },
+            Err(error) => Chosen::Refused {
+                name: Some(name.into()),
+                error,
+            },
+        });
+    }
+
+    /// Starts the virtual logger; from now on it is the one that this page deals with.
+    pub(crate) fn try_virtual(self) {
+        self.virtual_logger.set(Virtual::Starting);
+        remember_in_address(VIRTUAL);
+        self.order(Order::Exchange);
+    }
+
+    /// Puts the virtual logger away, as it is.
+    pub(crate) fn leave_virtual(self) {
+        self.virtual_logger.set(Virtual::Off(None));
+        remember_in_address("");
+        self.order(Order::Exchange);
+    }
+
+    /// Does something to the virtual logger or its cable, at once.
+    pub(crate) fn handle_virtual(self, command: Command) {
+        self.hand.with_value(|hand| {
+            if let Some(hand) = hand {
+                hand.act(command);
+            }
+        });
+        self.virtual_logger.update(|state| {
+            if let Virtual::There { cable, halted } = state {
+                *cable = match command {
+                    Command::Plug | Command::Renew => Cable::In,
+                    Command::Unplug => Cable::Out,
+                    Command::Cut => Cable::NoPower,
+                    Command::Open | Command::Close => return,
+                };
+                if matches!(command, Command::Cut | Command::Renew) {
+                    *halted = None;
+                }
+            }
+        });
+    }
+
+    /// Whether the virtual logger is there; tracked.
+    pub(crate) fn is_virtual(self) -> bool {
+        self.virtual_logger
+            .with(|state| matches!(state, Virtual::There { .. }))
     }
 
     /// Brings the chosen file onto the logger.
@@ -391,6 +506,57 @@ impl Logger {
             .with_untracked(|course| course.as_ref().is_some_and(Course::may_cancel))
     }
 
+    /// Whether the virtual logger is to take the place of the real ones.
+    pub(crate) fn wants_virtual(self) -> bool {
+        self.virtual_logger
+            .with_untracked(|state| !matches!(state, Virtual::Off(_)))
+    }
+
+    /// All that is known is of another logger.
+    pub(crate) fn forget(self) {
+        self.hand.set_value(None);
+        self.connection.set(without_logger());
+        self.program.set(Program::Application);
+        self.device.set(None);
+        self.status.set(None);
+        self.settings.set(Vec::new());
+        self.written.set(None);
+        self.course.set(None);
+        self.confirmed.set(None);
+        self.virtual_is_kept.set(true);
+    }
+
+    /// The virtual logger can be handled.
+    pub(crate) fn give_hand(self, hand: Hand) {
+        self.hand.set_value(Some(hand));
+    }
+
+    /// Something happened to the virtual logger.
+    pub(crate) fn virtual_changed(self, event: Event) {
+        match event {
+            Event::Elsewhere => self.virtual_logger.set(Virtual::Elsewhere),
+            Event::Started => self.virtual_logger.set(Virtual::There {
+                cable: Cable::In,
+                halted: None,
+            }),
+            Event::NotKept => self.virtual_is_kept.set(false),
+            Event::Halted(why) => self.virtual_logger.update(|state| {
+                if let Virtual::There { halted, .. } = state {
+                    *halted = Some(why);
+                }
+            }),
+            Event::Failed(why) => self.virtual_failed(why),
+            // The session sees to the port.
+            Event::Plugged | Event::Unplugged => {}
+        }
+    }
+
+    /// The virtual logger could not be started.
+    pub(crate) fn virtual_failed(self, why: String) {
+        self.virtual_logger.set(Virtual::Off(Some(why)));
+        self.order(Order::Exchange);
+    }
+
     /// The port opened or vanished.
     pub(crate) fn port_changed(self, event: PortEvent) {
         if event == PortEvent::Lost {
@@ -468,6 +634,35 @@ impl Course {
         self.began = time;
         self.elapsed = 0.0;
     }
+}
+
+/// How it stands when there is no logger.
+fn without_logger() -> Connection {
+    match serial() {
+        Some(_) => Connection::Disconnected(None),
+        None => Connection::Unsupported,
+    }
+}
+
+/// So that a reload comes back to the same logger.
+fn remember_in_address(hash: &str) {
+    let window = window();
+    let (Ok(history), Ok(path)) = (window.history(), window.location().pathname()) else {
+        return;
+    };
+    // Without it, a reload begins at the welcome.
+    let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&(path + hash)));
+}
+
+async fn fetch(address: &str) -> Result<Vec<u8>, JsValue> {
+    let response: Response = JsFuture::from(window().fetch_with_str(address))
+        .await?
+        .unchecked_into();
+    if !response.ok() {
+        return Err(response.status_text().into());
+    }
+    let bytes = JsFuture::from(response.array_buffer()?).await?;
+    Ok(Uint8Array::new(&bytes).to_vec())
 }
 
 async fn read(file: &File) -> Result<FirmwareFile, Unreadable> {

@@ -20,9 +20,11 @@ use host::update::update;
 use leptos::prelude::*;
 use protocol::device::{Phase, Program};
 use protocol::message::CommonRequest;
-use web_sys::{Serial, SerialPort};
+use web_sys::Serial;
 
 use crate::link::serial::SerialLink;
+use crate::link::virtual_logger::VirtualLink;
+use crate::link::{AnyLink, Port};
 use crate::logger::{Chosen, Connection, End, Hindrance, Logger, Order, Written};
 
 /// How often the logger is asked what it measures.
@@ -35,13 +37,28 @@ const OPEN_TRIES: usize = 5;
 const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// Lives as long as the page.
-pub(crate) async fn run(logger: Logger, serial: Serial, mut orders: UnboundedReceiver<Order>) {
-    let mut link = SerialLink::new(serial, move |event| logger.port_changed(event));
-    let mut known = link.known().await.into_iter().next();
+pub(crate) async fn run(
+    logger: Logger,
+    serial: Option<Serial>,
+    mut orders: UnboundedReceiver<Order>,
+) {
+    let mut link = AnyLink {
+        serial: serial
+            .map(|serial| SerialLink::new(serial, move |event| logger.port_changed(event))),
+        virtual_logger: None,
+    };
+    let mut known = link.known().await;
     loop {
+        if link.virtual_logger.is_some() != logger.wants_virtual() {
+            exchange(&mut link, logger);
+            known = link.known().await;
+        }
         let port = match known.take() {
             Some(port) => port,
-            None => next_port(&mut link, &mut orders).await,
+            None => match next_port(&mut link, &mut orders).await {
+                Some(port) => port,
+                None => continue,
+            },
         };
         logger.connection.set(Connection::Connecting);
         let (returned, error) = match open(link, port).await {
@@ -61,25 +78,47 @@ pub(crate) async fn run(logger: Logger, serial: Serial, mut orders: UnboundedRec
     }
 }
 
-/// A port to try: one that the person chose now, or one chosen before that was plugged in.
-async fn next_port(link: &mut SerialLink, orders: &mut UnboundedReceiver<Order>) -> SerialPort {
+/// Takes the virtual logger in place of the real ones, or the other way round.
+fn exchange(link: &mut AnyLink, logger: Logger) {
+    link.virtual_logger = None;
+    logger.forget();
+    if !logger.wants_virtual() {
+        return;
+    }
+    let made = VirtualLink::new(
+        move |event| logger.port_changed(event),
+        move |event| logger.virtual_changed(event),
+    );
+    match made {
+        Ok(made) => {
+            logger.give_hand(made.hand());
+            link.virtual_logger = Some(made);
+        }
+        Err(_) => logger.virtual_failed(String::new()),
+    }
+}
+
+/// A port to try: one that the person chose now, or one chosen before that was plugged in. None when the person wants
+/// another kind of logger.
+async fn next_port(link: &mut AnyLink, orders: &mut UnboundedReceiver<Order>) -> Option<Port> {
     loop {
         match select(orders.next(), pin!(link.arrival())).await {
-            Either::Left((Some(Order::Connect(port)), _)) => return port,
+            Either::Left((Some(Order::Connect(port)), _)) => return Some(Port::Serial(port)),
+            Either::Left((Some(Order::Exchange), _)) => return None,
             // Without a logger, nothing else can be done.
             Either::Left(_) => continue,
             Either::Right(_) => {}
         }
-        if let Some(port) = link.known().await.into_iter().next() {
-            return port;
+        if let Some(port) = link.known().await {
+            return Some(port);
         }
     }
 }
 
 async fn open(
-    mut link: SerialLink,
-    port: SerialPort,
-) -> Result<Conversation<SerialLink>, (SerialLink, TalkError)> {
+    mut link: AnyLink,
+    port: Port,
+) -> Result<Conversation<AnyLink>, (AnyLink, TalkError)> {
     let mut tries = 1;
     while let Err(error) = link.open(port.clone()).await {
         if tries == OPEN_TRIES {
@@ -130,6 +169,7 @@ async fn attend<L: Link>(
                     result?;
                 }
             }
+            Some(Order::Exchange) => return Err(LinkError::Lost.into()),
             // There is a logger already, or nothing to cancel any more.
             Some(Order::Connect(_) | Order::Cancel) | None => {}
         }

@@ -9,5 +9,6 @@ mod firmware_file;
 mod settings;
 pub(crate) mod shell;
 mod update;
+mod virtual_logger;
 mod welcome;
 mod words;

@@ -5,11 +5,9 @@
 
 use core::time::Duration;
 
-use crate::time::now;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use gloo_timers::future::TimeoutFuture;
 use host::link::{Link, LinkError};
 use js_sys::{Reflect, Uint8Array};
 use protocol::device::{USB_PRODUCT_ID, USB_VENDOR_ID};
@@ -19,6 +17,9 @@ use web_sys::{
     DomException, ReadableStream, ReadableStreamDefaultReader, Serial, SerialOptions, SerialPort,
     SerialPortFilter, SerialPortRequestOptions, WritableStreamDefaultWriter,
 };
+
+use super::PortEvent;
+use crate::time::{now, timer};
 
 /// Means nothing over USB; the rate of a bridge, where there is one.
 const BAUD_RATE: u32 = 115_200;
@@ -49,15 +50,6 @@ pub(crate) fn ask(serial: &Serial) -> impl Future<Output = Option<SerialPort>> +
     let chosen = serial.request_port_with_options(&options);
     // Cancelled, an empty list and forbidden all give the same error.
     async move { chosen.await.ok() }
-}
-
-/// What happened to the port, for whoever watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PortEvent {
-    /// It was opened.
-    Opened,
-    /// It vanished: the logger was unplugged or restarts.
-    Lost,
 }
 
 /// Ports, of which at most one is open.
@@ -291,8 +283,4 @@ fn describe(error: JsValue) -> LinkError {
         .dyn_into::<DomException>()
         .map_or_else(|_| "it did not open.".into(), |error| error.message());
     LinkError::System(words)
-}
-
-fn timer(time: Duration) -> TimeoutFuture {
-    TimeoutFuture::new(time.as_millis().try_into().unwrap_or(u32::MAX))
 }

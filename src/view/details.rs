@@ -8,7 +8,7 @@ use protocol::device::{HeldImage, Outcome, Phase, Program};
 use wasm_bindgen_futures::spawn_local;
 
 use super::dynamic::text;
-use crate::logger::{Connection, End, Hindrance, Logger};
+use crate::logger::{Connection, End, Hindrance, Logger, Virtual};
 
 /// Closed until it is wanted.
 #[component]
@@ -52,6 +52,13 @@ fn report(logger: Logger) -> String {
         window().navigator().user_agent().unwrap_or_default(),
     );
     line("connection", connection(&logger.connection.get()));
+    logger.virtual_logger.with(|state| match state {
+        Virtual::There { halted: None, .. } => line("logger", "virtual".into()),
+        Virtual::There {
+            halted: Some(why), ..
+        } => line("logger", format!("virtual, halted: {why}")),
+        _ => {}
+    });
     line(
         "program",
         match logger.program.get() {

@@ -86,7 +86,7 @@ pub(crate) fn DeviceCard(logger: Logger) -> impl IntoView {
                 {of_device(|device| standing(device).into())} <span data-fact="digest">{digest}</span>
             </p>
             {when(
-                away,
+                flag(move || away.get() && !logger.is_virtual()),
                 move || view! { <div class="reconnect"><Connect logger /></div> }.into_any(),
             )}
         </section>

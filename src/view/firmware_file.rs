@@ -1,8 +1,9 @@
-//! Choosing a firmware file: a picker, and the word that it can be dropped anywhere.
+//! Choosing a firmware file: a picker, the word that it can be dropped anywhere, and one to try on a virtual logger.
 
 use leptos::prelude::*;
 use web_sys::HtmlInputElement;
 
+use super::dynamic::{flag, when};
 use super::shell::all_files;
 use crate::logger::Logger;
 
@@ -16,6 +17,14 @@ pub(crate) fn FirmwareFilePicker(logger: Logger) -> impl IntoView {
         input.set_value("");
         logger.choose(files);
     };
+    let sample = move || {
+        view! {
+            <button type="button" on:click=move |_| logger.choose_sample()>
+                "Use the sample update 1.1.0"
+            </button>
+        }
+        .into_any()
+    };
     view! {
         <div class="picker">
             <p>"Drop a firmware file (.hex or .bin) anywhere on this page, or choose it. It is checked first; nothing is sent before you say so."</p>
@@ -27,9 +36,12 @@ pub(crate) fn FirmwareFilePicker(logger: Logger) -> impl IntoView {
                 accept=".hex,.bin"
                 on:change=on_change
             />
-            <label class="button" for="firmware-file">
-                "Choose a firmware file"
-            </label>
+            <div class="choices">
+                <label class="button" for="firmware-file">
+                    "Choose a firmware file"
+                </label>
+                {when(flag(move || logger.is_virtual()), sample)}
+            </div>
         </div>
     }
 }

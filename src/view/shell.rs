@@ -10,6 +10,7 @@ use super::device_card::DeviceCard;
 use super::dynamic::{flag, text, when_else};
 use super::settings::Settings;
 use super::update::Update;
+use super::virtual_logger::VirtualLogger;
 use super::welcome::{Unsupported, Welcome};
 use crate::logger::{Connection, Logger};
 
@@ -26,8 +27,26 @@ pub(crate) fn Shell() -> impl IntoView {
     let dragging = take_dropped_files(logger);
     guard_leaving(logger);
 
-    let supported = flag(move || logger.connection.get() != Connection::Unsupported);
+    let reachable =
+        flag(move || logger.connection.get() != Connection::Unsupported || logger.is_virtual());
     let known = flag(move || logger.device.with(Option::is_some));
+    let welcome = move || {
+        view! {
+            {when_else(
+                reachable,
+                Box::new(move || {
+                    view! {
+                        <Welcome logger />
+                        <VirtualLogger logger />
+                        <Update logger />
+                    }
+                        .into_any()
+                }),
+                Box::new(move || view! { <Unsupported logger /> }.into_any()),
+            )}
+        }
+        .into_any()
+    };
     view! {
         <header class="top">
             <span class="mark" aria-hidden="true">"L"</span>
@@ -35,21 +54,9 @@ pub(crate) fn Shell() -> impl IntoView {
         </header>
         <main>
             {when_else(
-                supported,
-                Box::new(move || {
-                    when_else(
-                        known,
-                        Box::new(move || view! { <WithLogger logger /> }.into_any()),
-                        Box::new(move || {
-                            view! {
-                                <Welcome logger />
-                                <Update logger />
-                            }
-                                .into_any()
-                        }),
-                    )
-                }),
-                Box::new(|| view! { <Unsupported /> }.into_any()),
+                known,
+                Box::new(move || view! { <WithLogger logger /> }.into_any()),
+                Box::new(welcome),
             )}
         </main>
         <div class="drop-here" aria-hidden="true" hidden=flag(move || !dragging.get())>
@@ -87,6 +94,7 @@ fn WithLogger(logger: Logger) -> impl IntoView {
     };
     view! {
         <DeviceCard logger />
+        <VirtualLogger logger />
         {when_else(
             has_settings,
             Box::new(panels),

@@ -115,6 +115,9 @@ fn unreadable(error: &Unreadable) -> String {
             "This could not be read: it is a folder, or the file is gone. Choose the .hex or .bin file."
                 .into()
         }
+        Unreadable::NotLoaded => {
+            "It could not be loaded from where this page came from. See whether this computer is online, and try again.".into()
+        }
         Unreadable::File(error) => error.to_string(),
     }
 }

@@ -120,7 +120,7 @@ fn serve(project: &Project, port: u16, open: bool) -> Result<()> {
     println!();
     println!("The page will be at http://localhost:{port}/ once it is built; Ctrl-C ends it.");
     println!(
-        "Open it in Chrome and plug a logger in, or a virtual one: `cargo xtask virtual` in another terminal."
+        "Open it in any browser and try the virtual logger there, or in Chrome and plug a logger in (`cargo xtask virtual` in another terminal plays one)."
     );
     println!(
         "To try an update, drop {} on the page.",

@@ -34,7 +34,14 @@ pub enum Suite {
 }
 
 /// Crates of the main workspace that the unit tests cover.
-const HOST_CRATES: [&str; 4] = ["logdock-protocol", "logdock-host", "emulator-port", "xtask"];
+const HOST_CRATES: [&str; 6] = [
+    "logdock-protocol",
+    "logdock-host",
+    "emulator-port",
+    "virtual-logger",
+    "virtual-logger-messages",
+    "xtask",
+];
 /// Crates of the firmware that run on this computer, too.
 const PORTABLE_FIRMWARE: [&str; 2] = ["signature", "update"];
 /// Crates of the firmware that run on the logger alone.
@@ -147,7 +154,9 @@ fn lint(project: &Project) -> Result<Tally> {
     tally += check(
         project
             .command("cargo")
-            .args(["clippy", "--package", "logdock", "--target", PAGE_TARGET])
+            .arg("clippy")
+            .args(packages(&["logdock", "virtual-logger"]))
+            .args(["--target", PAGE_TARGET])
             .args(deny),
     )?;
     tally += check(
