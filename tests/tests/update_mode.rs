@@ -17,8 +17,13 @@ use logdock_tests::{
 
 /// First address of the application slot: the image's header.
 const SLOT: u32 = 0x0800_7000;
-/// Where the application's vector table has the address of its hard fault handler, an endless loop.
-const HARD_FAULT_VECTOR: usize = 0x7100 + 3 * 4;
+/// First address of RAM, and a place between variables and stack that nobody uses.
+const RAM: u32 = 0x2000_0000;
+const UNUSED_RAM: usize = 0xB00;
+/// `b .`
+const ENDLESS_LOOP: [u8; 2] = [0xFE, 0xE7];
+/// `udf #0`
+const UNDEFINED: [u8; 2] = [0x00, 0xDE];
 /// The watchdog's 7 s, and the start after it.
 const WATCHDOG: Duration = Duration::from_secs(8);
 /// Write protection of sectors 0 to 6: 28 KB.
@@ -67,9 +72,8 @@ fn hang_after(link: &mut EmulatedLink, time: Duration) {
         "the application runs, not {:#x}",
         link.machine.core().pc()
     );
-    let vector = &link.machine.flash()[HARD_FAULT_VECTOR..HARD_FAULT_VECTOR + 4];
-    let handler = u32::from_le_bytes(vector.try_into().unwrap());
-    link.machine.core_mut().set_pc(handler & !1);
+    link.machine.ram_mut()[UNUSED_RAM..UNUSED_RAM + 2].copy_from_slice(&ENDLESS_LOOP);
+    link.machine.core_mut().set_pc(RAM + UNUSED_RAM as u32);
     let resets = link.machine.resets(ResetCause::IndependentWatchdog);
     while link.machine.resets(ResetCause::IndependentWatchdog) == resets {
         link.run(Duration::from_millis(10));
@@ -167,6 +171,25 @@ fn an_application_that_keeps_failing_ends_in_update_mode_and_a_new_one_gets_it_o
     let after = block_on(update(&mut conversation, &device, &file, |_| {})).unwrap();
     assert_eq!(running(&after), Some(V1_1));
     assert_eq!(after.previous.map(|image| image.version), Some(V1_0));
+}
+
+#[test]
+fn an_application_that_faults_is_restarted_and_counted() {
+    let (conversation, _) = connect(factory_logger());
+    let mut link = conversation.into_link();
+    for fault in 1..=5 {
+        let resets = link.machine.resets(ResetCause::Software);
+        link.machine.ram_mut()[UNUSED_RAM..UNUSED_RAM + 2].copy_from_slice(&UNDEFINED);
+        link.machine.core_mut().set_pc(RAM + UNUSED_RAM as u32);
+        link.run(Duration::from_secs(2));
+        assert_eq!(
+            link.machine.resets(ResetCause::Software),
+            resets + 1,
+            "fault {fault}"
+        );
+    }
+    let (conversation, _) = connect(link);
+    assert_eq!(program(&conversation), Program::Bootloader);
 }
 
 #[test]
@@ -315,4 +338,22 @@ fn a_power_cut_while_protection_is_set_does_no_harm() {
         let protection = link.machine.option_bytes().write_protection;
         assert_eq!(protection, BOOTLOADER_SECTORS, "{place:?}");
     }
+}
+
+#[test]
+fn a_logger_whose_option_bytes_are_locked_for_ever_is_updated_all_the_same() {
+    let mut link = factory_logger();
+    let factory = link.machine.option_bytes();
+    // Read protection level 2: nothing changes option bytes any more, and trying leaves an error flag.
+    link.machine.set_option_bytes(OptionBytes {
+        optr: factory.optr & !0xFF | 0xCC,
+        write_protection: 0,
+    });
+    link.machine.power_off();
+    link.machine.power_on();
+    let (mut conversation, device) = connect(link);
+    let file = firmware("logger-1.1.0.bin");
+    let after = block_on(update(&mut conversation, &device, &file, |_| {}))
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(running(&after), Some(V1_1));
 }

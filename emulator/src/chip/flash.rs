@@ -248,9 +248,10 @@ impl Flash {
                 fallback.into()
             })
         };
-        // Torn option bytes: protection level 1, the rest as from the factory.
+        // Torn option bytes: protection level 1, all sectors write-protected (RM0367, 3.4.4, of the sister chip), the rest
+        // as from the factory.
         let optr = take(0, 0x0000) | take(1, FACTORY_OPTIONS[1]) << 16;
-        let write_protection = take(2, 0) | take(3, 0) << 16;
+        let write_protection = take(2, 0xFFFF) | take(3, 0xFFFF) << 16;
         self.options = OptionBytes {
             optr,
             write_protection,

@@ -13,12 +13,16 @@ use crate::memory_map::{
     APPLICATION, APPLICATION_SIZE, BOOTLOADER_SIZE, EEPROM, EEPROM_SIZE, SECTOR_SIZE,
     WRITE_PROTECTION,
 };
+use crate::watchdog;
 
 /// Opens PECR for the time of one operation.
 struct Unlocked;
 
 impl Unlocked {
     fn eeprom() -> Unlocked {
+        // Errors of before must not count for what comes: an option byte that was refused leaves one, for instance.
+        let stale = FLASH.sr().read();
+        FLASH.sr().write_value(stale);
         if FLASH.pecr().read().pelock() {
             FLASH.pekeyr().write_value(0x89AB_CDEF);
             FLASH.pekeyr().write_value(0x0203_0405);
@@ -38,8 +42,8 @@ impl Unlocked {
     /// Waits for the end, and takes the errors away.
     fn finish(self) -> Result<(), WriteFailed> {
         while FLASH.sr().read().bsy() {}
+        watchdog::feed();
         let status = FLASH.sr().read();
-        FLASH.sr().write_value(status);
         let failed = status.wrperr()
             || status.pgaerr()
             || status.sizerr()

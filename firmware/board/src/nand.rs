@@ -2,6 +2,7 @@
 //!
 //! Source of commands and bits: W25N01GV data sheet, revision G, sections 7 and 8.
 
+use crate::watchdog;
 use stm32_metapac::gpio::vals::{Moder, Ospeedr};
 use stm32_metapac::spi::vals::{Br, Mstr};
 use stm32_metapac::{GPIOA, RCC, SPI1};
@@ -112,10 +113,14 @@ impl SpiNand {
     }
 
     /// A command that takes a page address, and its status.
-    fn on_page(&self, command: u8, page: u32) -> Option<u8> {
+    fn on_page(&mut self, command: u8, page: u32) -> Option<u8> {
         let [_, _, high, low] = page.to_be_bytes();
         transfer(&[command, 0, high, low], &[], &mut []);
-        self.wait()
+        watchdog::feed();
+        let state = self.wait();
+        // It has stopped answering: it is looked for, and unlocked, anew.
+        self.ready = state.is_some();
+        state
     }
 }
 

@@ -3,6 +3,7 @@
 use core::ptr;
 
 use cortex_m::peripheral::SCB;
+use cortex_m_rt::exception;
 use protocol::device::SerialNumber;
 use protocol::image::Version;
 
@@ -71,4 +72,22 @@ pub fn start_application(clock: Clock) -> ! {
 /// Starts over, from the bootloader on.
 pub fn restart() -> ! {
     SCB::sys_reset()
+}
+
+/// A fault starts over, in both programs: the bootloader then counts it.
+///
+/// # Safety
+/// Called by the core alone.
+#[exception]
+unsafe fn DefaultHandler(_interrupt: i16) {
+    restart()
+}
+
+/// The same for the fault that has a handler of its own.
+///
+/// # Safety
+/// Called by the core alone.
+#[exception(trampoline = false)]
+unsafe fn HardFault() -> ! {
+    restart()
 }

@@ -1,4 +1,7 @@
 //! The independent watchdog: once started, only a reset stops it.
+//!
+//! The bootloader starts it first of all, and the application inherits it. The drivers of flash, EEPROM and NAND feed it
+//! after each operation, so that long work is no hang.
 
 use stm32_metapac::IWDG;
 use stm32_metapac::iwdg::vals::{Key, Pr};

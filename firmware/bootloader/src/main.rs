@@ -39,6 +39,8 @@ const NEXT_LOOK: u64 = 60_000;
 
 #[entry]
 fn main() -> ! {
+    // Over everything: there is no reset button. Work on the memories feeds it, as long as it gets on.
+    watchdog::start();
     let Some(board) = Board::take() else {
         program::restart()
     };
@@ -61,7 +63,6 @@ fn main() -> ! {
         };
         if starts < FAILED_STARTS {
             start_count::write(starts + 1);
-            watchdog::start();
             program::start_application(clock)
         }
     }
@@ -82,6 +83,7 @@ fn update_mode<F: Flash, E: Eeprom, N: Nand>(
     };
     let mut next_look = NEXT_LOOK;
     while !updater.0.restart_requested() && clock.millis() < next_look {
+        watchdog::feed();
         port.turn(&mut updater);
         if port.connected() {
             next_look = clock.millis() + NEXT_LOOK;

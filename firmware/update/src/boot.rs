@@ -33,6 +33,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// Does whatever the boot record asks for, until something can be started or nothing can.
     #[inline(never)]
     pub fn boot(&mut self) -> Decision {
+        let decision = self.decide();
+        self.waits = decision == Decision::Wait;
+        decision
+    }
+
+    fn decide(&mut self) -> Decision {
         // Each round ends in a later phase. Only a memory that lost what was just written could go round for ever.
         for _ in 0..8 {
             let step = match self.record.phase {
@@ -43,11 +49,17 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                 Phase::Pending => self.take_up(),
                 Phase::Installing => self.install_staged(),
                 Phase::Trial { starts_left: 0 } => {
-                    if self.record.previous.is_some() {
-                        self.save(|record| record.phase = Phase::Reverting)
-                    } else {
-                        self.give_up()
+                    if self.record.previous.is_none() {
+                        // Nothing to go back to, and it may only have lacked a computer: it gets its starts again,
+                        // after a while in which the bootloader can be talked to.
+                        let _ = self.save(|record| {
+                            record.phase = Phase::Trial {
+                                starts_left: TRIAL_STARTS,
+                            };
+                        });
+                        return Decision::Wait;
                     }
+                    self.save(|record| record.phase = Phase::Reverting)
                 }
                 Phase::Trial { starts_left } => {
                     let whole = self.check_flash().is_some();
@@ -148,8 +160,19 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         let Some(slot) = self.record.previous else {
             return Ok(false);
         };
-        if self.put_into_flash(slot).is_err() {
-            return Ok(false);
+        match self.put_into_flash(slot) {
+            Ok(()) => {}
+            Err(NotInstalled::Image(_)) if self.check_flash().is_some() => {
+                // The old image is lost, but the new one is whole: it goes on with its trial.
+                self.save(|record| {
+                    record.phase = Phase::Trial {
+                        starts_left: TRIAL_STARTS,
+                    };
+                    record.previous = None;
+                })?;
+                return Ok(true);
+            }
+            Err(_) => return Ok(false),
         }
         // Set when a trial ended; an image that could not even be installed has its outcome already.
         let failed = self.record.running;
@@ -165,17 +188,6 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         Ok(true)
     }
 
-    /// A trial failed and there is nothing to go back to: makes sure that the image is not started again.
-    fn give_up(&mut self) -> Result<(), WriteFailed> {
-        self.flash.erase_page(0)?;
-        let version = self.version_of(self.record.running);
-        self.save(|record| {
-            record.phase = Phase::Idle;
-            record.running = None;
-            record.outcome = Outcome::Reverted(version);
-        })
-    }
-
     fn version_of(&mut self, slot: Option<Slot>) -> Version {
         slot.and_then(|slot| store::held(&mut self.nand, slot))
             .map_or(Version::default(), |(image, _)| image.version)
@@ -188,10 +200,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         if whole.image.digest != image.digest {
             return Err(ImageError::BadDigest.into());
         }
-        // What ran here before may run again.
-        if self.record.staged == Some(slot) {
-            self.record.check_counter(&whole)?;
-        }
+        self.record.check_counter(&whole)?;
         image_check::check_signature(&mut stored, whole, self.identity.public_key)
     }
 
@@ -200,12 +209,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         let Some(whole) = self.check_flash() else {
             return Ok(None);
         };
-        let stored = self.record.running.filter(|&slot| {
-            store::held(&mut self.nand, slot)
-                .is_some_and(|(image, _)| image.digest == whole.image.digest)
-        });
-        if stored.is_some() {
-            return Ok(stored);
+        // A seal alone says nothing of the pages behind it: they must still be there when they are needed.
+        if let Some(slot) = self.record.running
+            && let Ok(stored) = self.verify(slot)
+            && stored.whole().image == whole.image
+        {
+            return Ok(Some(slot));
         }
         // The first update of a factory-flashed logger. What may have been kept for that is older than what runs.
         let mut record = self.record;
@@ -213,6 +222,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         let slot = record.free_slot();
         self.store_flash(slot, whole.image)
             .map_err(|_| Failure::Unreadable)?;
+        self.verify(slot)?;
         Ok(Some(slot))
     }
 

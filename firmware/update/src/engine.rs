@@ -41,6 +41,8 @@ pub struct Engine<F, E, N> {
     running: Option<HeldImage>,
     /// A computer asked for a restart.
     restart: bool,
+    /// No application runs: the bootloader converses.
+    pub(crate) waits: bool,
 }
 
 /// What was received since this program started.
@@ -68,6 +70,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             upload: Upload::None,
             running: None,
             restart: false,
+            waits: false,
         }
     }
 
@@ -178,7 +181,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         }
         // An image on trial must not lose the one it would go back to. With three slots it would not; but its own end
         // has to be known before the next update begins.
-        if self.on_trial() && self.running().is_some() {
+        if self.on_trial() && !self.waits {
             return Err(Refusal::TrialUnderWay);
         }
         let slot = match (self.upload, self.record.staged) {
@@ -195,8 +198,11 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         if self.record.staged.is_some() {
             self.save(|record| {
                 record.staged = None;
-                // It was not installed yet, or flash did not take it. What is not whole in flash then, Idle mends.
-                record.phase = Phase::Idle;
+                // Where flash is being written, the phase stays until the new image is staged: what is in flash then
+                // must not pass for a confirmed one.
+                if record.phase == Phase::Pending {
+                    record.phase = Phase::Idle;
+                }
             })
             .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))?;
         }

@@ -147,8 +147,18 @@ pub fn begin<N: Nand>(
         digest,
         length,
     };
+    begin_from(nand, slot, slot.blocks().start, image)
+}
+
+/// In the first block from `first` on that takes it.
+fn begin_from<N: Nand>(
+    nand: &mut N,
+    slot: Slot,
+    first: u32,
+    image: HeldImage,
+) -> Result<Writing, StorageError> {
     let label = Label::Announced(image);
-    for block in slot.blocks() {
+    for block in first..slot.blocks().end {
         if nand.is_bad(block) {
             continue;
         }
@@ -178,12 +188,8 @@ pub fn append<N: Nand>(
     let column = (chunk % CHUNKS_PER_PAGE) as usize * CHUNK;
     if nand.program(page, column as u16, data).is_err() {
         nand.mark_bad(writing.block);
-        *writing = begin(
-            nand,
-            writing.slot,
-            writing.image.digest,
-            writing.image.length,
-        )?;
+        // Never the same block again, even if it does not take the mark.
+        *writing = begin_from(nand, writing.slot, writing.block + 1, writing.image)?;
         return Ok(());
     }
     writing.offset += data.len() as u32;
@@ -201,10 +207,14 @@ pub fn seal<N: Nand>(
         ..writing.image
     });
     let page = writing.block * NAND_BLOCK_PAGES + SEAL_PAGE;
-    nand.program(page, 0, &label.to_bytes()).map_err(|_| {
-        nand.mark_bad(writing.block);
-        StorageError::WriteFailed
-    })
+    let sealed = nand.program(page, 0, &label.to_bytes()).is_ok();
+    // A block that neither erases nor takes its mark could stand before this one, with an older seal.
+    let held = held(nand, writing.slot).map(|(image, _)| image);
+    if sealed && held.is_some_and(|image| Label::Sealed(image) == label) {
+        return Ok(());
+    }
+    nand.mark_bad(writing.block);
+    Err(StorageError::WriteFailed)
 }
 
 /// An image in the store, read page by page.

@@ -167,6 +167,11 @@ impl Memories {
         Rc::make_mut(self.nand[page as usize].get_or_insert_with(|| Rc::new(ERASED_PAGE)))
     }
 
+    /// Lets a block neither erase nor program any more.
+    pub fn fail_block(&mut self, block: u32) {
+        self.failing.push(block);
+    }
+
     /// Spoils a sector so that ECC cannot mend it.
     pub fn break_page(&mut self, page: u32) {
         self.page_mut(page).broken[0] = true;
@@ -333,7 +338,11 @@ impl Nand for ModelNand {
 
     fn mark_bad(&mut self, block: u32) {
         let page = block * NAND_BLOCK_PAGES;
-        self.0.borrow_mut().operation(|memories, random| {
+        let mut memories = self.0.borrow_mut();
+        if !memories.takes_writes(block) {
+            return;
+        }
+        memories.operation(|memories, random| {
             mix(
                 random,
                 &mut memories.page_mut(page).bytes[NAND_PAGE..=NAND_PAGE],
