@@ -12,7 +12,8 @@ use host::protocol::device::{Outcome, Phase, Program};
 use host::protocol::message::{CommonRequest, Refusal};
 use host::update::{UpdateError, update};
 use logdock_tests::{
-    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, updated_logger,
+    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, stage,
+    updated_logger,
 };
 
 /// First address of the application slot: the image's header.
@@ -356,4 +357,19 @@ fn a_logger_whose_option_bytes_are_locked_for_ever_is_updated_all_the_same() {
     let after = block_on(update(&mut conversation, &device, &file, |_| {}))
         .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(running(&after), Some(V1_1));
+}
+
+#[test]
+fn without_an_image_to_put_back_an_installation_of_none_is_refused() {
+    let (mut conversation, _) = connect(empty_logger());
+    stage(&mut conversation, "logger-1.1.0.bin").unwrap();
+    // Three starts on trial, then the bootloader: there is nothing to go back to.
+    for _ in 0..4 {
+        restart(&mut conversation);
+    }
+    assert_eq!(program(&conversation), Program::Bootloader);
+    assert_eq!(
+        block_on(conversation.tell(CommonRequest::Install)),
+        Err(TalkError::Refused(Refusal::NothingStaged))
+    );
 }

@@ -17,7 +17,7 @@ use crate::store::{self, CHUNK, Slot};
 pub enum Decision {
     /// Start the image in flash: it is whole.
     Start,
-    /// There is nothing that could be started, or a memory does not do what it should: look again.
+    /// There is nothing that could be started, or a memory does not do what it should: talk to a computer, and look again.
     Wait,
 }
 
@@ -216,7 +216,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         {
             return Ok(Some(slot));
         }
-        // The first update of a factory-flashed logger. What may have been kept for that is older than what runs.
+        // The first update of a factory-flashed logger, or the copy has gone bad. What else is kept is older than what runs.
         let mut record = self.record;
         record.previous = None;
         let slot = record.free_slot();

@@ -179,8 +179,8 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         {
             return Ok(writing.offset());
         }
-        // An image on trial must not lose the one it would go back to. With three slots it would not; but its own end
-        // has to be known before the next update begins.
+        // The end of a trial has to be known before the next update begins; unless the image on trial is not the one that
+        // converses, and a better one has to take its place.
         if self.on_trial() && !self.waits {
             return Err(Refusal::TrialUnderWay);
         }
@@ -278,7 +278,10 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             self.save(|record| record.phase = Phase::Reverting)
                 .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))?;
         }
-        Ok(self.record.phase != Phase::Idle)
+        Ok(matches!(
+            self.record.phase,
+            Phase::Pending | Phase::Installing | Phase::Reverting
+        ))
     }
 
     #[inline(never)]
