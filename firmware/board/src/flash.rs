@@ -39,7 +39,7 @@ impl Unlocked {
         unlocked
     }
 
-    /// Waits for the end, and takes the errors away.
+    /// Waits for the end, and looks whether it went well.
     fn finish(self) -> Result<(), WriteFailed> {
         while FLASH.sr().read().bsy() {}
         watchdog::feed();

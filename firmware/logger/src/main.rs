@@ -27,7 +27,8 @@ use update::server::{Handler, Reply};
 /// three starts the bootloader puts the old one back.
 const TRIAL_TIME: u64 = 90_000;
 
-/// After this time the application counts as healthy, in milliseconds: it samples, serves USB and feeds the watchdog.
+/// After this time the application counts as healthy, in milliseconds: it samples and feeds the watchdog. Whether a
+/// computer was there is no matter: most loggers run without one.
 const HEALTHY: u64 = 10_000;
 
 #[entry]
