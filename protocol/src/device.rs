@@ -294,16 +294,3 @@ impl<'de: 'a, 'a> Deserialize<'de> for DeviceInfo<'a> {
         Ok(info)
     }
 }
-
-/// What the logger measures and counts, now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Time since the program started, in milliseconds.
-    pub uptime: u64,
-    /// Records taken since the program started.
-    pub records: u32,
-    /// Supply voltage in millivolts.
-    pub supply: u16,
-    /// Chip temperature in hundredths of a degree Celsius.
-    pub temperature: i16,
-}

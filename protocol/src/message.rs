@@ -12,10 +12,11 @@
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-use crate::device::{DeviceInfo, Program, Status};
+use crate::device::{DeviceInfo, Program};
 use crate::frame::{Encoder, NoRoom};
 use crate::image::{Digest, ImageError};
-use crate::settings::{Descriptor, Problem, SettingId, Settings};
+use crate::record::{Health, LogSummary, Status};
+use crate::settings::{Descriptor, Problem, SettingId, Settings, Value};
 
 /// A message and the number that joins a response to its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,13 +92,11 @@ pub enum CommonRequest<'a> {
 /// What a computer asks of the application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoggerRequest<'a> {
-    /// Describe one setting.
+    /// Describe one setting, and say what its value is.
     DescribeSetting {
         /// From 0 on, until [`Refusal::NoSuchSetting`].
         index: u8,
     },
-    /// All values.
-    ReadSettings,
     /// Change values: all of these, or none when one is refused.
     WriteSettings {
         /// The values that change.
@@ -106,6 +105,31 @@ pub enum LoggerRequest<'a> {
     },
     /// What do you measure now?
     Status,
+    /// How are you?
+    Health,
+    /// It is this time now.
+    SetClock {
+        /// UTC in milliseconds since 1970.
+        utc: u64,
+        /// What the computer's own time is ahead of UTC, in minutes: kept for display.
+        local_offset: i16,
+    },
+    /// What is in the log?
+    LogSummary,
+    /// Send segments of the log. Each comes as a response of its own with this request's number, closed by
+    /// [`CommonResponse::Done`]; other requests are answered in between. A new `ReadLog` ends the one before.
+    ReadLog {
+        /// Sequence number of the first one.
+        first: u32,
+        /// How many at most; up to the end of the log, if there are fewer.
+        count: u32,
+    },
+    /// Forget all segments before `next`: as [`LogSummary::next`] said, so that nothing is erased that the computer does
+    /// not know of.
+    EraseLog {
+        /// The first segment that stays.
+        next: u32,
+    },
 }
 
 /// The answer to [`CommonRequest::Hello`].
@@ -144,13 +168,28 @@ pub enum CommonResponse<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoggerResponse<'a> {
     /// To [`LoggerRequest::DescribeSetting`].
-    #[serde(borrow)]
-    Setting(Descriptor<'a>),
-    /// To [`LoggerRequest::ReadSettings`].
-    #[serde(borrow)]
-    Settings(Settings<'a>),
+    Setting {
+        /// What it is.
+        #[serde(borrow)]
+        descriptor: Descriptor<'a>,
+        /// Its value.
+        #[serde(borrow)]
+        value: Value<'a>,
+    },
     /// To [`LoggerRequest::Status`].
     Status(Status),
+    /// To [`LoggerRequest::Health`].
+    Health(Health),
+    /// To [`LoggerRequest::LogSummary`].
+    LogSummary(LogSummary),
+    /// To [`LoggerRequest::ReadLog`]: one segment.
+    Segment {
+        /// Its sequence number.
+        sequence: u32,
+        /// [`crate::record::Segment`]; empty when it cannot be read.
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
 }
 
 /// Why a request was not done.
@@ -195,6 +234,8 @@ pub enum Refusal {
         /// What is wrong with it.
         problem: Problem,
     },
+    /// The log does not begin or end there: there were others in between, or it was erased.
+    OtherLog,
 }
 
 /// What is wrong with the memory.

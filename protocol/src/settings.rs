@@ -2,13 +2,12 @@
 //!
 //! The page draws its form from the descriptions, so old and new firmware work with the same page.
 
-use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-/// The most settings one device has, and the most values in one message.
-pub const MAX_SETTINGS: usize = 16;
 /// The longest text value, in bytes.
 pub const MAX_TEXT: usize = 32;
+/// The longest value and its setting's number, in bytes: a text with its number, kind and length.
+pub const MAX_SETTING: usize = 3 + 1 + 1 + MAX_TEXT;
 
 /// A setting's number: never used again for another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +64,8 @@ pub enum Kind<'a> {
         /// Value when nothing else was set.
         default: &'a str,
     },
+    /// A moment. None when nothing else was set.
+    Time,
 }
 
 /// A setting's value.
@@ -78,6 +79,8 @@ pub enum Value<'a> {
     Choice(u8),
     /// For [`Kind::Text`].
     Text(&'a str),
+    /// For [`Kind::Time`]: UTC in seconds since 1970; 0 for none.
+    Time(u32),
 }
 
 /// A value and the setting it belongs to.
@@ -90,8 +93,54 @@ pub struct Setting<'a> {
     pub value: Value<'a>,
 }
 
-/// Several values.
-pub type Settings<'a> = Vec<Setting<'a>, MAX_SETTINGS>;
+/// Several values: one [`Setting`] in postcard after the other. They are read one by one, so a device needs no room for
+/// all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings<'a>(#[serde(borrow)] &'a [u8]);
+
+/// Bytes that are no settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotSettings;
+
+impl<'a> Settings<'a> {
+    /// Looks through all of them, so that [`Settings::iter`] gives each one.
+    pub fn check(bytes: &'a [u8]) -> Result<Self, NotSettings> {
+        let settings = Settings(bytes);
+        settings.are_whole().then_some(settings).ok_or(NotSettings)
+    }
+
+    /// Whether the bytes are settings to their end. Those of a message may not be.
+    pub fn are_whole(&self) -> bool {
+        let mut iter = self.iter();
+        iter.by_ref().for_each(drop);
+        iter.0.is_empty()
+    }
+
+    /// One after the other, up to the first that cannot be read.
+    pub fn iter(&self) -> Iter<'a> {
+        Iter(self.0)
+    }
+}
+
+/// The settings of [`Settings::iter`].
+pub struct Iter<'a>(&'a [u8]);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Setting<'a>;
+
+    fn next(&mut self) -> Option<Setting<'a>> {
+        let (setting, rest) = postcard::take_from_bytes(self.0).ok()?;
+        self.0 = rest;
+        Some(setting)
+    }
+}
+
+impl<'a> Setting<'a> {
+    /// As bytes, at the beginning of `out`: as [`Settings`] are made of.
+    pub fn write<'o>(&self, out: &'o mut [u8; MAX_SETTING]) -> Option<&'o [u8]> {
+        postcard::to_slice(self, out).ok().map(|bytes| &*bytes)
+    }
+}
 
 /// What is wrong with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +167,7 @@ impl<'a> Kind<'a> {
             Kind::Number { default, .. } => Value::Number(default),
             Kind::Choice { default, .. } => Value::Choice(default),
             Kind::Text { default, .. } => Value::Text(default),
+            Kind::Time => Value::Time(0),
         }
     }
 
@@ -148,6 +198,7 @@ impl<'a> Kind<'a> {
                     Ok(())
                 }
             }
+            (Kind::Time, Value::Time(_)) => Ok(()),
             _ => Err(Problem::WrongKind),
         }
     }
@@ -156,6 +207,48 @@ impl<'a> Kind<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_settings_are_read_one_by_one() {
+        let settings = [
+            Setting {
+                id: SettingId(2),
+                value: Value::Number(-600),
+            },
+            Setting {
+                id: SettingId(0x1FF),
+                value: Value::Text("Gare"),
+            },
+        ];
+        let mut bytes = [0; 2 * MAX_SETTING];
+        let mut length = 0;
+        for setting in settings {
+            let mut one = [0; MAX_SETTING];
+            let one = setting.write(&mut one).unwrap();
+            bytes[length..][..one.len()].copy_from_slice(one);
+            length += one.len();
+        }
+        assert!(
+            Settings::check(&bytes[..length])
+                .unwrap()
+                .iter()
+                .eq(settings)
+        );
+        assert_eq!(Settings::check(&bytes[..length - 1]), Err(NotSettings));
+        assert_eq!(Settings::check(&[]).unwrap().iter().count(), 0);
+    }
+
+    #[test]
+    fn the_longest_setting_has_room() {
+        let setting = Setting {
+            id: SettingId(u16::MAX),
+            value: Value::Text("0123456789abcdef0123456789abcdef"),
+        };
+        assert_eq!(
+            setting.write(&mut [0; MAX_SETTING]).map(<[u8]>::len),
+            Some(MAX_SETTING)
+        );
+    }
 
     #[test]
     fn a_value_is_taken_only_in_its_kind_and_range() {
