@@ -58,8 +58,8 @@ fn leap_days(year: i64) -> i64 {
 
 /// Year, month and day of a day since 1970-01-01.
 fn date(days_since: i64) -> (i64, i64, i64) {
-    // A year is never longer than 366 days, so the guess is never too late and at most a few years early.
-    let mut year = 1970 + days_since.div_euclid(366);
+    // 400 years have 146,097 days; a guess from that is off by less than a year.
+    let mut year = 1969 + (400 * days_since).div_euclid(146_097);
     while days(year + 1, 1, 1) <= days_since {
         year += 1;
     }
