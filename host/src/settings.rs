@@ -5,6 +5,7 @@ use protocol::settings::{self as wire, Problem, SettingId};
 
 use crate::conversation::{Conversation, TalkError};
 use crate::link::Link;
+use crate::time::{read_utc, utc_text};
 
 /// One setting with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -416,6 +417,20 @@ pub fn read_number(text: &str, decimals: u8) -> Option<i32> {
     .ok()
 }
 
+/// A time setting's value as people write it: UTC in ISO 8601, empty for none.
+pub fn time_text(seconds: Option<u32>) -> String {
+    seconds.map_or_else(String::new, |seconds| utc_text(i64::from(seconds) * 1000))
+}
+
+/// What a person typed as a time; nothing means none. None when it is neither, or before 1970 or behind 2106.
+pub fn read_time(text: &str) -> Option<Option<u32>> {
+    if text.trim().is_empty() {
+        return Some(None);
+    }
+    let seconds = read_utc(text)?.div_euclid(1000);
+    u32::try_from(seconds).ok().map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -516,6 +531,21 @@ mod tests {
                 "{problem}"
             );
         }
+    }
+
+    #[test]
+    fn times_are_written_and_read() {
+        for (seconds, text) in [
+            (None, ""),
+            (Some(1_795_342_144), "2026-11-22T10:09:04.000Z"),
+            (Some(u32::MAX), "2106-02-07T06:28:15.000Z"),
+        ] {
+            assert_eq!(time_text(seconds), text);
+            assert_eq!(read_time(text), Some(seconds));
+        }
+        assert_eq!(read_time("2106-02-07T06:28:16Z"), None);
+        assert_eq!(read_time("1969-12-31T23:59:59Z"), None);
+        assert_eq!(read_time("soon"), None);
     }
 
     #[test]
