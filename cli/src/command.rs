@@ -10,6 +10,8 @@ use host::check::{Direction, Plan, check};
 use host::conversation::{Conversation, TalkError};
 use host::device::{Device, read_health, read_status, sync_clock};
 use host::firmware_file::FirmwareFile;
+use host::link::Link;
+use host::log;
 use host::settings::{
     self, FILE_FORMAT, FileEntry, Kind, Setting, Value, describe, explain, number_text, value_text,
 };
@@ -21,10 +23,13 @@ use protocol::record::{Channel, Recording, ResetCause};
 use serde_json::json;
 
 use crate::answer::{Facts, Problem};
+use crate::download::{Download, download};
 use crate::port::{Found, Port};
 
 /// How long a logger that is being plugged in has to answer.
 const GREETING: Duration = Duration::from_secs(5);
+/// How long a person may take to plug the cable in again.
+pub const REPLUG: Duration = Duration::from_secs(3600);
 
 /// What to do.
 #[derive(Subcommand)]
@@ -38,6 +43,14 @@ pub enum Command {
     /// Shows and changes settings
     #[command(subcommand)]
     Settings(Settings),
+    /// Writes what was recorded to a CSV file; a download that broke off goes on where it stopped
+    Download(Download),
+    /// Erases what was recorded. Download it first
+    Erase {
+        /// Does it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// The logger's clock
     #[command(subcommand)]
     Time(Time),
@@ -95,6 +108,13 @@ impl Command {
             Command::Settings(Settings::Export { .. }) if loggers > 1 => Err(
                 "Settings are exported from one logger at a time: name it with --serial.".into(),
             ),
+            Command::Download(download) if loggers > 1 && download.has_one_file() => Err(
+                "Each logger has a file of its own: leave --output away, or name one logger."
+                    .into(),
+            ),
+            Command::Erase { yes: false } => {
+                Err("This erases all records. Download them first, then say so with --yes.".into())
+            }
             _ => Ok(()),
         }
     }
@@ -118,6 +138,11 @@ pub fn run(command: &Command, found: &Found, bars: &MultiProgress) -> Result<Fac
                 None => Ok(Facts::default()),
             },
             Command::Settings(what) => settings(&mut conversation, what).await,
+            Command::Download(what) => {
+                let serial = Device::read(&mut conversation).await?.serial.to_string();
+                download(&mut conversation, found, &serial, what, bars).await
+            }
+            Command::Erase { .. } => erase(&mut conversation).await,
             Command::Time(Time::Sync) => sync(&mut conversation).await,
         }
     })
@@ -130,7 +155,6 @@ fn greet(found: &Found) -> Result<Conversation<Port>, Problem> {
             Ok(conversation) => Ok(conversation),
             // Just plugged in, or restarting.
             Err((mut port, TalkError::Link(_))) => {
-                use host::link::Link;
                 port.reopen(GREETING).await?;
                 Conversation::open(port)
                     .await
@@ -309,6 +333,14 @@ async fn sync(conversation: &mut Conversation<Port>) -> Result<Facts, Problem> {
     Ok(facts)
 }
 
+async fn erase(conversation: &mut Conversation<Port>) -> Result<Facts, Problem> {
+    let summary = log::read_summary(conversation).await?;
+    log::erase(conversation, &summary).await?;
+    let mut facts = Facts::default();
+    facts.add("segments erased", summary.next - summary.first);
+    Ok(facts)
+}
+
 async fn install(
     conversation: &mut Conversation<Port>,
     found: &Found,
@@ -341,7 +373,7 @@ async fn install(
         _ => {}
     }
     let bar = bars.add(ProgressBar::new(plan.length.into()));
-    bar.set_style(style());
+    bar.set_style(bar_style());
     bar.set_prefix(found.to_string());
     let result = update(conversation, &device, file, |progress| match progress {
         Progress::Sending { kept, .. } => {
@@ -360,7 +392,8 @@ async fn install(
     Ok(facts)
 }
 
-fn style() -> ProgressStyle {
+/// How progress looks.
+pub fn bar_style() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} [{bar:30}] {bytes}/{total_bytes} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
@@ -515,7 +548,6 @@ fn show(facts: &mut Facts, setting: &Setting) {
     let value = match &setting.value {
         Value::Toggle(on) => json!(on),
         Value::Text(text) => json!(text),
-        Value::Time(seconds) => json!(seconds),
         other => json!(value_text(&setting.kind, other)),
     };
     let mut text = value_text(&setting.kind, &setting.value);

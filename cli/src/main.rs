@@ -5,6 +5,7 @@
 
 mod answer;
 mod command;
+mod download;
 mod port;
 
 use std::process::ExitCode;
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn one_logger_needs_no_name_and_several_do() {
         let (a, b) = (found("/dev/ttyACM0", "AA"), found("/dev/ttyACM1", "BB"));
-        assert_eq!(chosen(&[], &[a.clone()]), Ok(vec![a.clone()]));
+        assert_eq!(chosen(&[], std::slice::from_ref(&a)), Ok(vec![a.clone()]));
         assert!(chosen(&[], &[]).is_err());
         let both = [a.clone(), b.clone()];
         assert!(

@@ -6,6 +6,7 @@ use protocol::settings::{self as wire, Problem, SettingId};
 use crate::conversation::{Conversation, TalkError};
 use crate::link::Link;
 use crate::time::{read_utc, utc_text};
+use crate::time::{read_utc, utc_text};
 
 /// One setting with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub enum Value {
     Choice(u8),
     /// Text.
     Text(String),
-    /// UTC in seconds since 1970, or none.
+    /// UTC as in 2026-11-22T10:00:00Z, or none.
     Time(Option<u32>),
 }
 
@@ -245,7 +246,7 @@ pub async fn write<L: Link>(
         .await
 }
 
-/// A value as people write it: `1.5`, `on`, a choice's name, a text, seconds since 1970.
+/// A value as people write it: `1.5`, `on`, a choice's name, a text, a moment in UTC or `none`.
 pub fn value_text(kind: &Kind, value: &Value) -> String {
     match (kind, value) {
         (Kind::Number { decimals, .. }, Value::Number(number)) => number_text(*number, *decimals),
@@ -259,7 +260,7 @@ pub fn value_text(kind: &Kind, value: &Value) -> String {
         (_, Value::Choice(index)) => index.to_string(),
         (_, Value::Text(text)) => text.clone(),
         (_, Value::Time(None)) => "none".into(),
-        (_, Value::Time(Some(seconds))) => seconds.to_string(),
+        (_, Value::Time(Some(seconds))) => utc_text(i64::from(*seconds) * 1000),
     }
 }
 
@@ -279,7 +280,10 @@ pub fn read_value(kind: &Kind, text: &str) -> Option<Value> {
         }
         Kind::Text { .. } => Some(Value::Text(text.into())),
         Kind::Time if text == "none" => Some(Value::Time(None)),
-        Kind::Time => text.parse().ok().map(|seconds| Value::Time(Some(seconds))),
+        Kind::Time => {
+            let seconds = u32::try_from(read_utc(text)? / 1000).ok()?;
+            Some(Value::Time(Some(seconds)))
+        }
     }
 }
 
@@ -302,7 +306,7 @@ pub fn describe(kind: &Kind) -> String {
         .into(),
         Kind::Choice { options, .. } => format!("one of: {}", options.join(", ")),
         Kind::Text { max_length, .. } => format!("a text of at most {max_length} bytes"),
-        Kind::Time => "UTC in seconds since 1970, or none".into(),
+        Kind::Time => "UTC as in 2026-11-22T10:00:00Z, or none".into(),
     }
 }
 
