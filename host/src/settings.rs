@@ -6,7 +6,6 @@ use protocol::settings::{self as wire, Problem, SettingId};
 use crate::conversation::{Conversation, TalkError};
 use crate::link::Link;
 use crate::time::{read_utc, utc_text};
-use crate::time::{read_utc, utc_text};
 
 /// One setting with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,8 +258,7 @@ pub fn value_text(kind: &Kind, value: &Value) -> String {
         (_, Value::Number(number)) => number.to_string(),
         (_, Value::Choice(index)) => index.to_string(),
         (_, Value::Text(text)) => text.clone(),
-        (_, Value::Time(None)) => "none".into(),
-        (_, Value::Time(Some(seconds))) => utc_text(i64::from(*seconds) * 1000),
+        (_, Value::Time(seconds)) => time_text(*seconds),
     }
 }
 
@@ -279,11 +277,7 @@ pub fn read_value(kind: &Kind, text: &str) -> Option<Value> {
             u8::try_from(index).ok().map(Value::Choice)
         }
         Kind::Text { .. } => Some(Value::Text(text.into())),
-        Kind::Time if text == "none" => Some(Value::Time(None)),
-        Kind::Time => {
-            let seconds = u32::try_from(read_utc(text)? / 1000).ok()?;
-            Some(Value::Time(Some(seconds)))
-        }
+        Kind::Time => read_time(text).map(Value::Time),
     }
 }
 
