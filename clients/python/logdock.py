@@ -1,20 +1,15 @@
 #!/usr/bin/env python3
 """A Logdock client in Python, written from docs/protocol.md alone: proof that the page is enough, and a start for your own.
 
-    logdock.py info
-    logdock.py settings
-    logdock.py set NAME=VALUE ...        (NAME as `settings` prints it, GROUP/NAME where it occurs twice)
-    logdock.py update FILE.bin
+    logdock.py [--port NAME] info | settings | set [GROUP/]NAME=VALUE ... | update FILE.bin
 
---port NAME where there is more than one logger. Needs pyserial.
-"""
+Needs pyserial."""
 
 import argparse
 import struct
 import sys
 import time
 import zlib
-
 import serial
 from serial.tools import list_ports
 
@@ -40,24 +35,16 @@ class LogdockError(Exception):
 
 class Refused(LogdockError):
     """The logger said no, and changed nothing."""
-
     def __init__(self, fields):
         self.number = fields.varint()
         self.expected = fields.varint() if self.number == WRONG_OFFSET else None
         text = "refused: " + dict(enumerate(REFUSALS)).get(self.number, f"reason {self.number}")
-        if self.number == 12:
-            text += f" {fields.varint()}"
-        if self.number in DETAILS:
-            text += f": {DETAILS[self.number][fields.varint()]}"
-        super().__init__(text)
+        text += f" {fields.varint()}" if self.number == 12 else ""
+        super().__init__(text + (f": {DETAILS[self.number][fields.varint()]}" if self.number in DETAILS else ""))
 
 
 def varint(number):
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes(out + bytes([number]))
+    return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + varint(number >> 7)
 
 
 def blob(data):
@@ -66,22 +53,17 @@ def blob(data):
 
 class Fields:
     """Takes a message apart, field after field."""
-
     def __init__(self, data):
         self.data = data
 
     def varint(self):
-        number = shift = 0
-        while True:
-            byte, self.data = self.data[0], self.data[1:]
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return number
+        length = next(at for at, byte in enumerate(self.data) if byte < 0x80) + 1
+        groups, self.data = self.data[:length], self.data[length:]
+        return sum((byte & 0x7F) << 7 * at for at, byte in enumerate(groups))
 
     def zigzag(self):
         number = self.varint()
-        return number >> 1 if number % 2 == 0 else -(number + 1 >> 1)
+        return number >> 1 ^ -(number & 1)
 
     def blob(self):
         length = self.varint()
@@ -119,7 +101,6 @@ def decode(frame):
 
 class Logger:
     """A logger at a port, greeted."""
-
     def __init__(self, port):
         self.name, self.sequence, self.buffer = port, 0, b""
         self.open()
@@ -146,8 +127,7 @@ class Logger:
                 self.buffer += self.port.read(max(1, self.port.in_waiting))
                 continue
             self.buffer = rest
-            packet = decode(frame)
-            if packet:
+            if packet := decode(frame):
                 fields = Fields(packet)
                 return fields.varint(), fields.varint(), fields.varint(), fields
         return None
@@ -156,24 +136,18 @@ class Logger:
         for _ in range(4):
             sequence = self.post(group, number, fields)
             while answer := self.answer(timeout):
-                answered, answered_group, kind, rest = answer
-                if answered not in (sequence, 0):
-                    continue
-                if (answered_group, kind) == (COMMON, REFUSED):
+                answered, *kind, rest = answer
+                if answered in (sequence, 0) and kind == [COMMON, REFUSED]:
                     raise Refused(rest)
-                if kind != expect:
-                    raise LogdockError("an answer to another question")
-                return rest
+                if answered == sequence and kind[1] == expect:
+                    return rest
         raise LogdockError("the logger does not answer")
 
     def info(self):
         fields = self.ask(COMMON, INFO, expect=2)
         model, facts = fields.text(), fields.blob()
-
-        def image(at):
-            return {"version": version(facts[at:at + 8]), "digest": facts[at + 8:at + 40],
-                    "length": struct.unpack_from("<I", facts, at + 40)[0]} if any(facts[at + 40:at + 44]) else None
-
+        image = lambda at: {"version": version(facts[at:at + 8]), "digest": facts[at + 8:at + 40],
+                            "length": struct.unpack_from("<I", facts, at + 40)[0]} if any(facts[at + 40:at + 44]) else None
         return {"model": model, "serial": facts[:12].hex().upper(), "bootloader": version(facts[76:84]),
                 "slot size": struct.unpack_from("<I", facts, 88)[0], "phase": PHASES[facts[99]],
                 "outcome": OUTCOMES[facts[101]], "running": image(111), "previous": image(155), "staged": image(199)}
@@ -184,22 +158,19 @@ class Logger:
             try:
                 fields = self.ask(LOGGER, DESCRIBE, bytes([index]), expect=0)
             except Refused as refused:
-                if refused.number == NO_SUCH_SETTING:
-                    return found
-                raise
+                if refused.number != NO_SUCH_SETTING:
+                    raise
+                return found
             setting = {"id": fields.varint(), "group": fields.text(), "name": fields.text(), "help": fields.text()}
             kind = setting["kind"] = fields.varint()
-            if kind == NUMBER:
-                setting.update(min=fields.zigzag(), max=fields.zigzag(), default=fields.zigzag(),
-                               decimals=fields.varint(), unit=fields.text())
-            elif kind == TEXT:
-                setting.update(max_length=fields.varint(), default=fields.text())
-            elif kind == CHOICE:
-                setting.update(options=fields.text().split("\n"), default=fields.varint())
-            elif kind == TOGGLE:
-                setting.update(default=fields.varint())
+            number, text = fields.zigzag, fields.text
+            shape = {TOGGLE: {"default": fields.varint},
+                     NUMBER: {"min": number, "max": number, "default": number, "decimals": fields.varint, "unit": text},
+                     CHOICE: {"options": text, "default": fields.varint},
+                     TEXT: {"max_length": fields.varint, "default": text}}.get(kind, {})
+            setting.update((name, read()) for name, read in shape.items())
             assert fields.varint() == kind, "a value of its own kind"
-            setting["value"] = {NUMBER: fields.zigzag, TEXT: fields.text}.get(kind, fields.varint)()
+            setting["value"] = {NUMBER: number, TEXT: text}.get(kind, fields.varint)()
             found.append(setting)
         return found
 
@@ -247,14 +218,13 @@ class Logger:
         """Waits until the logger is there again after a restart."""
         self.port.close()
         end = time.monotonic() + timeout
-        time.sleep(0.3)
-        while True:
+        while time.monotonic() < end:
+            time.sleep(0.3)
             try:
                 return self.open()
             except (OSError, LogdockError):
-                if time.monotonic() > end:
-                    raise LogdockError("the logger did not come back") from None
-                time.sleep(0.1)
+                pass
+        raise LogdockError("the logger did not come back")
 
 
 def version(data):
@@ -264,25 +234,22 @@ def version(data):
 
 def image_digest(image):
     """The SHA-256 in an MCUboot image's TLVs."""
-    if len(image) < 32 or image[:4] != bytes.fromhex("3db8f396"):
-        raise LogdockError("the file is not a signed firmware image")
-    header, protected, payload = struct.unpack_from("<HHI", image, 8)
-    at = header + payload + protected
-    magic, length = struct.unpack_from("<HH", image, at)
-    end, at = at + length, at + 4
-    while magic == 0x6907 and at < end:
-        kind, size = struct.unpack_from("<HH", image, at)
-        if kind == 0x10:
-            return image[at + 4:at + 4 + size]
-        at += 4 + size
-    raise LogdockError("the image has no digest")
+    if image[:4] == bytes.fromhex("3db8f396") and len(image) > 32:
+        header, protected, payload = struct.unpack_from("<HHI", image, 8)
+        at = header + payload + protected + 4
+        while at + 36 <= len(image):
+            kind, size = struct.unpack_from("<HH", image, at)
+            if (kind, size) == (0x10, 32):
+                return image[at + 4:at + 36]
+            at += 4 + size
+    raise LogdockError("the file is not a signed firmware image in binary form")
 
 
 def shown(setting):
     value, kind = setting["value"], setting["kind"]
     if kind == NUMBER:
         return f"{value / 10 ** setting['decimals']:.{setting['decimals']}f} {setting['unit']}".strip()
-    return ["off", "on"][value] if kind == TOGGLE else setting["options"][value] if kind == CHOICE else str(value)
+    return ["off", "on"][value] if kind == TOGGLE else setting["options"].split("\n")[value] if kind == CHOICE else str(value)
 
 
 def meant(setting, text):
@@ -290,7 +257,7 @@ def meant(setting, text):
     try:
         if kind == NUMBER:
             return round(float(text) * 10 ** setting["decimals"])
-        options = ["off", "on"] if kind == TOGGLE else setting.get("options", [])
+        options = ["off", "on"] if kind == TOGGLE else setting.get("options", "").split("\n")
         return options.index(text) if kind in (TOGGLE, CHOICE) else int(text) if kind == TIME else text
     except ValueError:
         raise LogdockError(f"{setting['name']} cannot be {text!r}") from None
@@ -302,11 +269,10 @@ def main():
     parser.add_argument("command", choices=["info", "settings", "set", "update"])
     parser.add_argument("arguments", nargs="*")
     options = parser.parse_args()
-    ports = [options.port] if options.port else [port.device for port in list_ports.comports()
-                                                 if (port.vid, port.pid) == USB_ID]
-    if len(ports) != 1:
+    ports = [port.device for port in list_ports.comports() if (port.vid, port.pid) == USB_ID]
+    if not options.port and len(ports) != 1:
         raise LogdockError(f"{len(ports)} loggers found: {', '.join(ports) or 'plug one in'}; name one with --port")
-    logger = Logger(ports[0])
+    logger = Logger(options.port or ports[0])
     if options.command == "info":
         for name, value in logger.info().items():
             print(f"{name}: {value['version'] + ' ' + value['digest'].hex() if isinstance(value, dict) else value}")
@@ -317,8 +283,7 @@ def main():
     else:
         settings = logger.settings()
         changes = []
-        for argument in options.arguments:
-            name, _, text = argument.partition("=")
+        for name, _, text in (argument.partition("=") for argument in options.arguments):
             fitting = [each for each in settings if name in (each["name"], f"{each['group']}/{each['name']}")]
             if len(fitting) != 1:
                 raise LogdockError(f"{len(fitting)} settings are called {name!r}")

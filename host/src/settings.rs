@@ -300,7 +300,7 @@ pub fn describe(kind: &Kind) -> String {
         .into(),
         Kind::Choice { options, .. } => format!("one of: {}", options.join(", ")),
         Kind::Text { max_length, .. } => format!("a text of at most {max_length} bytes"),
-        Kind::Time => "UTC as in 2026-11-22T10:00:00Z, or none".into(),
+        Kind::Time => "UTC as in 2026-11-22T10:00:00Z, or nothing".into(),
     }
 }
 
