@@ -24,8 +24,7 @@ DETAILS = {6: "not an image,truncated,unsupported header,bad trailer,incomplete,
               "security counter too low,bad digest,signed with another key,bad signature".split(","),
            7: "the NAND does not answer,no good block,unreadable,write failed".split(","),
            12: "unknown,wrong kind,too low,too high,too long,not printable".split(",")}
-PHASES = ["idle", "pending", "installing", "trial", "reverting"]
-OUTCOMES = ["none yet", "installed", "refused", "reverted", "unreadable"]
+PHASES, OUTCOMES = "idle pending installing trial reverting".split(), "none installed refused reverted unreadable".split()
 TOGGLE, NUMBER, CHOICE, TEXT, TIME = range(5)
 
 
@@ -70,8 +69,7 @@ class Fields:
         data, self.data = self.data[:length], self.data[length:]
         return data
 
-    def text(self):
-        return self.blob().decode()
+    text = lambda self: self.blob().decode()
 
 
 def encode(packet):
