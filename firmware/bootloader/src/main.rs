@@ -49,9 +49,12 @@ fn main() -> ! {
         clock,
         flash,
         eeprom,
+        #[cfg(not(feature = "direct"))]
         nand,
         ..
     } = board;
+    #[cfg(feature = "direct")]
+    let nand = update::direct::NoNand::<1>::new();
     let identity = identity(&INFO.public_key, INFO.version());
     let mut engine = Engine::new(flash, eeprom, nand, identity);
     if engine.boot() == Decision::Start {
