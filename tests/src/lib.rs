@@ -265,7 +265,9 @@ impl Link for EmulatedLink {
     }
 
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        if let Some(time) = self.unplugged_for.take() {
+        if !self.machine.usb().is_attached()
+            && let Some(time) = self.unplugged_for.take()
+        {
             self.run(time);
             self.machine.usb_mut().attach();
         }

@@ -48,7 +48,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                 },
                 // The application asked for update mode. When no image comes, the next start is one like any other.
                 Phase::Pending if !N::FITTED => {
-                    let _ = self.save(|record| record.phase = Phase::Idle);
+                    self.handed_over = self.save(|record| record.phase = Phase::Idle).is_ok();
                     return Decision::Wait;
                 }
                 Phase::Installing if !N::FITTED => {

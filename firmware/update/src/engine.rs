@@ -43,6 +43,8 @@ pub struct Engine<F, E, N> {
     restart: bool,
     /// No application runs: the bootloader converses.
     pub(crate) waits: bool,
+    /// The bootloader converses only because the application handed over to it, and can give back.
+    pub(crate) handed_over: bool,
 }
 
 /// What was received since this program started.
@@ -71,6 +73,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             running: None,
             restart: false,
             waits: false,
+            handed_over: false,
         }
     }
 
@@ -82,6 +85,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// Whether a computer asked for a restart.
     pub fn restart_requested(&self) -> bool {
         self.restart
+    }
+
+    /// Whether update mode was only asked for, and nothing has been erased: without a word from a computer the application
+    /// goes on.
+    pub fn handed_over(&self) -> bool {
+        !N::FITTED && self.handed_over
     }
 
     /// Whether the image in flash still waits for a computer to confirm it.
@@ -255,7 +264,9 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                 Failure::Image(error) => Refusal::Image(error),
                 Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
             })?;
-        self.record.check_counter(whole.security_counter).map_err(Refusal::Image)?;
+        self.record
+            .check_counter(whole.security_counter)
+            .map_err(Refusal::Image)?;
         if whole.image.digest != writing.digest() {
             return Err(Refusal::Image(ImageError::BadDigest));
         }

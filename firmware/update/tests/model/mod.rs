@@ -20,6 +20,7 @@ use protocol::image::{HEADER_SIZE, MAGIC, PROTECTED_MAGIC, TLV_MAGIC, Target, Ve
 use protocol::message::{CommonRequest, Never, Refusal};
 use sha2::{Digest, Sha256};
 use update::boot::Decision;
+use update::direct::NoNand;
 use update::engine::{Engine, Identity};
 use update::memory::*;
 use update::server::{Handler, Reply, Server};
@@ -439,11 +440,11 @@ pub fn image(major: u8, payload: usize, counter: u32) -> FirmwareFile {
     FirmwareFile::read("image.bin", &bytes).expect("a whole image")
 }
 
-type ModelEngine = Engine<ModelFlash, ModelEeprom, ModelNand>;
+type ModelEngine<N> = Engine<ModelFlash, ModelEeprom, N>;
 
-struct Updater(ModelEngine);
+struct Updater<N>(ModelEngine<N>);
 
-impl Handler for Updater {
+impl<N: Nand> Handler for Updater<N> {
     type Request<'r> = Never;
 
     fn common(
@@ -459,15 +460,33 @@ impl Handler for Updater {
     }
 }
 
+/// What runs, whatever its memories.
+trait Turn {
+    fn work(&mut self, server: &mut Server);
+    fn restart_requested(&self) -> bool;
+}
+
+impl<N: Nand> Turn for Updater<N> {
+    fn work(&mut self, server: &mut Server) {
+        server.work(self);
+    }
+
+    fn restart_requested(&self) -> bool {
+        self.0.restart_requested()
+    }
+}
+
 /// The program that runs, with its side of the conversation.
 struct Running {
-    updater: Updater,
+    updater: Box<dyn Turn>,
     server: Server,
 }
 
 /// A logger, and the way to it. It restarts or loses power by itself; [`Link::reopen`] finds it as it is.
 pub struct Logger {
     memories: Shared,
+    /// It has no NAND.
+    direct: bool,
     running: Option<Running>,
     /// Whether the latest start found an application.
     pub started: bool,
@@ -486,8 +505,18 @@ impl Logger {
 
     /// Switched off, with these memories.
     pub fn from(memories: Memories) -> Logger {
+        Logger::new(memories, false)
+    }
+
+    /// The same on a board without NAND.
+    pub fn direct(memories: Memories) -> Logger {
+        Logger::new(memories, true)
+    }
+
+    fn new(memories: Memories, direct: bool) -> Logger {
         Logger {
             memories: Rc::new(RefCell::new(memories)),
+            direct,
             running: None,
             started: false,
             incoming: Vec::new(),
@@ -503,6 +532,12 @@ impl Logger {
     /// Changes what it keeps.
     pub fn change(&self, change: impl FnOnce(&mut Memories)) {
         change(&mut self.memories.borrow_mut());
+    }
+
+    /// Nobody was there for as long as update mode waits, or somebody switched it off and on.
+    pub fn start_over(&mut self) {
+        self.incoming.clear();
+        self.start();
     }
 
     /// Pulls the cable: the program runs on, its battery feeds it.
@@ -530,26 +565,38 @@ impl Logger {
         self.running = None;
         while self.running.is_none() {
             self.powered(|logger| {
-                let memories = &logger.memories;
-                let mut engine = Engine::new(
-                    ModelFlash(memories.clone()),
-                    ModelEeprom(memories.clone()),
-                    ModelNand(memories.clone()),
-                    identity(),
-                );
-                logger.started = engine.boot() == Decision::Start;
+                let updater: Box<dyn Turn> = if logger.direct {
+                    let mut engine = logger.engine(NoNand::<1>::new());
+                    logger.started = engine.boot() == Decision::Start;
+                    if logger.started {
+                        Box::new(Updater(logger.engine(NoNand::<0>::new())))
+                    } else {
+                        Box::new(Updater(engine))
+                    }
+                } else {
+                    let mut engine = logger.engine(ModelNand(logger.memories.clone()));
+                    logger.started = engine.boot() == Decision::Start;
+                    Box::new(Updater(engine))
+                };
                 let mut server = Server::new();
                 server.set_program(if logger.started {
                     Program::Application
                 } else {
                     Program::Bootloader
                 });
-                logger.running = Some(Running {
-                    updater: Updater(engine),
-                    server,
-                });
+                logger.running = Some(Running { updater, server });
             });
         }
+    }
+
+    fn engine<N: Nand>(&self, nand: N) -> ModelEngine<N> {
+        let memories = &self.memories;
+        Engine::new(
+            ModelFlash(memories.clone()),
+            ModelEeprom(memories.clone()),
+            nand,
+            identity(),
+        )
     }
 
     fn exchange(&mut self, mut bytes: &[u8]) {
@@ -569,12 +616,12 @@ impl Logger {
                     bytes = &bytes[length..];
                     server.received(length);
                 }
-                server.work(updater);
+                updater.work(server);
                 answers.extend(server.outgoing());
                 let sent = server.outgoing().len();
                 server.sent(sent);
             }
-            restart = updater.0.restart_requested();
+            restart = updater.restart_requested();
         });
         if alive.is_some() {
             self.incoming.extend(answers);
