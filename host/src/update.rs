@@ -123,10 +123,12 @@ pub async fn update<L: Link>(
     check(file, device).map_err(UpdateError::Objection)?;
     let digest = file.digest();
     let total = file.image().len() as u32;
-    let runs = |device: &Device| {
-        device
-            .running
-            .is_some_and(|running| running.digest == digest)
+    // In update mode an image that is whole does not run.
+    let runs = |conversation: &Conversation<L>, device: &Device| {
+        conversation.hello().program == Program::Application
+            && device
+                .running
+                .is_some_and(|running| running.digest == digest)
     };
     let mut kept = 0;
 
@@ -154,21 +156,21 @@ pub async fn update<L: Link>(
                 progress(Progress::Unplugged { kept, total });
                 let back = come_back(conversation, device, REPLUG_TIMEOUT).await?;
                 // It lost power after it was told to install, and has done so.
-                if runs(&back) {
+                if runs(conversation, &back) {
                     break back;
                 }
             }
             Err(error) => return Err(error),
         }
     };
-    if !runs(&after) {
+    if !runs(conversation, &after) {
         return Err(not_installed(after));
     }
     progress(Progress::Started);
     progress(Progress::Confirming);
     conversation.tell(CommonRequest::Confirm { digest }).await?;
     let confirmed = Device::read(conversation).await?;
-    if runs(&confirmed) && confirmed.phase == Phase::Idle {
+    if runs(conversation, &confirmed) && confirmed.phase == Phase::Idle {
         Ok(confirmed)
     } else {
         Err(not_installed(confirmed))
@@ -230,8 +232,13 @@ async fn restart<L: Link>(
         }
         let back = come_back(conversation, device, INSTALL_TIMEOUT).await?;
         tries += 1;
-        // Still pending: the plug was pulled before the logger had heard of the restart.
-        if back.phase != Phase::Pending || tries == TRIES {
+        // The plug was pulled before the logger had heard of the restart.
+        let waits = match back.phase {
+            Phase::Pending => true,
+            Phase::Installing => back.direct,
+            _ => false,
+        };
+        if !waits || tries == TRIES {
             return Ok(back);
         }
     }

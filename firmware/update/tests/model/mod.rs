@@ -442,7 +442,10 @@ pub fn image(major: u8, payload: usize, counter: u32) -> FirmwareFile {
 
 type ModelEngine<N> = Engine<ModelFlash, ModelEeprom, N>;
 
-struct Updater<N>(ModelEngine<N>);
+struct Updater<N> {
+    engine: ModelEngine<N>,
+    program: Program,
+}
 
 impl<N: Nand> Handler for Updater<N> {
     type Request<'r> = Never;
@@ -452,7 +455,11 @@ impl<N: Nand> Handler for Updater<N> {
         request: &CommonRequest<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), Refusal> {
-        self.0.handle(request, reply)
+        match (self.program, request) {
+            // As the bootloader does.
+            (Program::Bootloader, CommonRequest::Confirm { .. }) => Err(Refusal::UnknownRequest),
+            _ => self.engine.handle(request, reply),
+        }
     }
 
     fn other(&mut self, request: &Never, _: &mut Reply<'_>) -> Result<(), Refusal> {
@@ -466,13 +473,19 @@ trait Turn {
     fn restart_requested(&self) -> bool;
 }
 
+impl<N: Nand + 'static> Updater<N> {
+    fn boxed(engine: ModelEngine<N>, program: Program) -> Box<dyn Turn> {
+        Box::new(Updater { engine, program })
+    }
+}
+
 impl<N: Nand> Turn for Updater<N> {
     fn work(&mut self, server: &mut Server) {
         server.work(self);
     }
 
     fn restart_requested(&self) -> bool {
-        self.0.restart_requested()
+        self.engine.restart_requested()
     }
 }
 
@@ -565,25 +578,30 @@ impl Logger {
         self.running = None;
         while self.running.is_none() {
             self.powered(|logger| {
-                let updater: Box<dyn Turn> = if logger.direct {
+                let program = |decision| match decision {
+                    Decision::Start => Program::Application,
+                    Decision::Wait => Program::Bootloader,
+                };
+                let updater;
+                let program = if logger.direct {
                     let mut engine = logger.engine(NoNand::<1>::new());
-                    logger.started = engine.boot() == Decision::Start;
-                    if logger.started {
-                        Box::new(Updater(logger.engine(NoNand::<0>::new())))
-                    } else {
-                        Box::new(Updater(engine))
-                    }
+                    let program = program(engine.boot());
+                    updater = match program {
+                        Program::Bootloader => Updater::boxed(engine, program),
+                        Program::Application => {
+                            Updater::boxed(logger.engine(NoNand::<0>::new()), program)
+                        }
+                    };
+                    program
                 } else {
                     let mut engine = logger.engine(ModelNand(logger.memories.clone()));
-                    logger.started = engine.boot() == Decision::Start;
-                    Box::new(Updater(engine))
+                    let program = program(engine.boot());
+                    updater = Updater::boxed(engine, program);
+                    program
                 };
+                logger.started = program == Program::Application;
                 let mut server = Server::new();
-                server.set_program(if logger.started {
-                    Program::Application
-                } else {
-                    Program::Bootloader
-                });
+                server.set_program(program);
                 logger.running = Some(Running { updater, server });
             });
         }
