@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use emulator::fault::{CutPoint, Place};
-use emulator::machine::{Machine, Options};
+use emulator::machine::Machine;
 use futures_executor::block_on;
 use host::check::{Objection, check};
 use host::conversation::{Conversation, TalkError};
@@ -20,11 +20,10 @@ use host::settings::{self, Value};
 use host::update::{Progress, UpdateError, update};
 use logdock_tests::faults::{come_up, cut, places};
 use logdock_tests::{
-    EmulatedLink, V1_0, V1_1, built, connect, factory_logger, firmware, restart, running,
+    EmulatedLink, V1_0, V1_1, connect, direct_logger, factory_logger, firmware, restart, running,
 };
 
-/// First address of flash, and of the application's slot.
-const FLASH: u32 = 0x0800_0000;
+/// Where the application's slot begins in flash.
 const SLOT: usize = 28 * 1024;
 const OLD: &str = "logger-direct-1.0.0.bin";
 const NEW: &str = "logger-direct-1.1.0.bin";
@@ -36,18 +35,6 @@ const UPDATE_MODE: Duration = Duration::from_secs(65);
 const SEEDS: u64 = 8;
 const CUTS: usize = 60;
 const SECOND_CUTS: usize = 20;
-
-/// As it leaves the factory, switched on and plugged in.
-fn direct_logger() -> EmulatedLink {
-    let mut machine = Machine::new(Options::default());
-    machine
-        .program_flash(FLASH, &built("factory-direct-1.0.0.bin"))
-        .expect("the factory image fits");
-    machine.nand_mut().set_answers(false);
-    machine.usb_mut().attach();
-    machine.power_on();
-    EmulatedLink::new(machine)
-}
 
 fn program(conversation: &Conversation<EmulatedLink>) -> Program {
     conversation.hello().program
@@ -100,11 +87,14 @@ fn it_says_that_it_has_no_store_and_is_updated_through_update_mode() {
     assert!(check(&firmware(NEW), &device).unwrap().no_rollback);
     give_name(&mut conversation);
 
+    let start = conversation.link().machine.now();
     let mut steps = Vec::new();
     let after = block_on(update(&mut conversation, &device, &firmware(NEW), |step| {
         steps.push(step);
     }))
     .unwrap_or_else(|error| panic!("{error}"));
+    let time = Duration::from(conversation.link().machine.now() - start);
+    println!("from the application to the confirmed new one: {time:.2?}");
     assert_eq!(steps.first(), Some(&Progress::Preparing));
     assert_eq!(steps.last(), Some(&Progress::Confirming));
     assert_eq!(program(&conversation), Program::Application);
@@ -229,7 +219,12 @@ fn an_update_that_lost_power_goes_on_in_update_mode() {
 
 #[test]
 fn an_update_goes_on_when_the_cable_was_pulled() {
-    for bytes in [20, 400, 2_000, 12_000, 20_000] {
+    // Somewhere in the first messages, in the image, and at its end.
+    let image = firmware(NEW).image().len();
+    let spread = (10..900)
+        .step_by(60)
+        .chain((900..image + 900).step_by(4_000));
+    for bytes in spread {
         let (mut conversation, device) = connect(direct_logger());
         let link = conversation.link();
         link.unplug_after_sending(bytes);

@@ -257,11 +257,29 @@ fn any_request(
 
 #[test]
 fn a_million_frames_of_all_kinds_do_no_harm() {
+    // A small image: it is hashed each time that somebody confirms it.
+    for mut logger in boards(&image(1, 2_000, 1)) {
+        block_on(logger.reopen(Duration::ZERO)).unwrap();
+        send_a_million_frames(logger);
+    }
+}
+
+#[test]
+fn a_million_frames_to_a_bootloader_that_writes_flash_itself_do_no_harm() {
+    let [_, logger] = boards(&image(1, 2_000, 1));
+    let (mut conversation, _) = connect(logger);
+    block_on(async {
+        conversation.tell(CommonRequest::Install).await.unwrap();
+        conversation.tell(CommonRequest::Reboot).await.unwrap();
+        conversation.reopen(Duration::ZERO).await.unwrap();
+    });
+    assert!(!conversation.link().started, "it is in update mode");
+    send_a_million_frames(conversation.into_link());
+}
+
+fn send_a_million_frames(mut logger: Logger) {
     const FRAMES: u64 = 1_000_000;
     let mut random = Random(7);
-    // A small image: it is hashed each time that somebody confirms it.
-    let mut logger = Logger::with(&image(1, 2_000, 1));
-    block_on(logger.reopen(Duration::ZERO)).unwrap();
     let file = new();
     let flash = logger.memories().flash;
     let hello = Packet {
@@ -306,7 +324,7 @@ fn a_million_frames_of_all_kinds_do_no_harm() {
     assert_eq!(
         logger.memories().flash,
         flash,
-        "only the bootloader writes flash"
+        "only an image of the maker is written to flash"
     );
     assert_eq!(logger.losses, 0);
     let (link, done) = update_over(Noisy::new(logger, 0, 1), 1);
