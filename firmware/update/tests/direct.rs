@@ -371,18 +371,22 @@ fn another_image_behind_a_good_announcement_is_never_started() {
     let (mut conversation, device) = logger();
     enter_update_mode(&mut conversation);
     let good = new();
-    announce(&mut conversation, &good).unwrap();
-    let mut other = good.image().to_vec();
-    other[1000] ^= 1;
-    block_on(conversation.upload(good.digest(), &other, |_| {})).unwrap();
-    assert_eq!(
-        block_on(conversation.tell(CommonRequest::FinishUpload)),
-        Err(TalkError::Refused(Refusal::Image(ImageError::BadDigest)))
-    );
-    assert_eq!(
-        block_on(conversation.tell(CommonRequest::Install)),
-        Err(TalkError::Refused(Refusal::NothingStaged))
-    );
+    let mut damaged = good.image().to_vec();
+    damaged[1000] ^= 1;
+    let whole = image(5, PAYLOAD + 500, 1);
+    assert_eq!(whole.image().len(), good.image().len());
+    for other in [whole.image(), &damaged] {
+        announce(&mut conversation, &good).unwrap();
+        block_on(conversation.upload(good.digest(), other, |_| {})).unwrap();
+        assert_eq!(
+            block_on(conversation.tell(CommonRequest::FinishUpload)),
+            Err(TalkError::Refused(Refusal::Image(ImageError::BadDigest)))
+        );
+        assert_eq!(
+            block_on(conversation.tell(CommonRequest::Install)),
+            Err(TalkError::Refused(Refusal::NothingStaged))
+        );
+    }
     let mut logger = conversation.into_link();
     logger.start_over();
     assert!(!logger.started);
