@@ -51,9 +51,19 @@ pub fn firmware(name: &str) -> FirmwareFile {
 
 /// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in.
 pub fn factory_logger() -> EmulatedLink {
+    switched_on(Machine::new(Options::default()), "factory-1.0.0.bin")
+}
+
+/// The same on the board without NAND.
+pub fn direct_logger() -> EmulatedLink {
     let mut machine = Machine::new(Options::default());
+    machine.nand_mut().set_answers(false);
+    switched_on(machine, "factory-direct-1.0.0.bin")
+}
+
+fn switched_on(mut machine: Machine, factory: &str) -> EmulatedLink {
     machine
-        .program_flash(FLASH, &built("factory-1.0.0.bin"))
+        .program_flash(FLASH, &built(factory))
         .expect("the factory image fits");
     machine.usb_mut().attach();
     machine.power_on();
@@ -265,7 +275,9 @@ impl Link for EmulatedLink {
     }
 
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        if let Some(time) = self.unplugged_for.take() {
+        if !self.machine.usb().is_attached()
+            && let Some(time) = self.unplugged_for.take()
+        {
             self.run(time);
             self.machine.usb_mut().attach();
         }

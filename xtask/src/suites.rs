@@ -160,14 +160,16 @@ fn lint(project: &Project) -> Result<Tally> {
             .args(["--target", PAGE_TARGET])
             .args(deny),
     )?;
-    tally += check(
-        project
-            .firmware_cargo()
-            .arg("clippy")
-            .args(packages(&DEVICE_FIRMWARE))
-            .args(["--target", DEVICE_TARGET])
-            .args(deny),
-    )?;
+    for board in ["", "bootloader/direct,logger/direct"] {
+        tally += check(
+            project
+                .firmware_cargo()
+                .arg("clippy")
+                .args(packages(&DEVICE_FIRMWARE))
+                .args(["--target", DEVICE_TARGET, "--features", board])
+                .args(deny),
+        )?;
+    }
     for package in PORTABLE_FIRMWARE {
         tally += check(
             portable(project, "clippy", package)?

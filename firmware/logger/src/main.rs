@@ -1,6 +1,7 @@
 //! The logger's application: samples, keeps settings, answers, and receives an update while it goes on.
 //!
-//! It never writes flash: a new image goes to NAND, and the bootloader takes it from there.
+//! It never writes flash: a new image goes to NAND, and the bootloader takes it from there. On the board without NAND it
+//! hands over to the bootloader's update mode.
 
 #![no_std]
 #![no_main]
@@ -11,7 +12,8 @@ use board::adc::{Adc, Measurement};
 use board::clock::Clock;
 use board::flash::{ApplicationFlash, DataEeprom};
 use board::identity::identity;
-use board::nand::SpiNand;
+#[cfg(not(feature = "direct"))]
+use board::nand::SpiNand as ImageMemory;
 use board::port::Port;
 use board::program::{self, BootloaderInfo};
 use board::{Board, start_count, watchdog};
@@ -20,6 +22,8 @@ use protocol::device::{Program, Status};
 use protocol::image::Version;
 use protocol::message::{CommonRequest, LoggerRequest, LoggerResponse, Refusal};
 use settings::SettingsStore;
+#[cfg(feature = "direct")]
+use update::direct::NoNand;
 use update::engine::Engine;
 use update::server::{Handler, Reply};
 
@@ -30,6 +34,10 @@ const TRIAL_TIME: u64 = 90_000;
 /// After this time the application counts as healthy, in milliseconds: it samples and feeds the watchdog. Whether a
 /// computer was there is no matter: most loggers run without one.
 const HEALTHY: u64 = 10_000;
+
+/// The application of the board without NAND takes no upload itself.
+#[cfg(feature = "direct")]
+type ImageMemory = NoNand<0>;
 
 #[entry]
 fn main() -> ! {
@@ -46,9 +54,13 @@ fn main() -> ! {
     let Some(mut port) = Port::start(&board.clock, Program::Application, identity.serial) else {
         program::restart()
     };
+    #[cfg(not(feature = "direct"))]
+    let nand = board.nand;
+    #[cfg(feature = "direct")]
+    let nand = ImageMemory::new();
     let mut logger = Logger {
         settings: SettingsStore::new(),
-        engine: Engine::new(board.flash, board.eeprom, board.nand, identity),
+        engine: Engine::new(board.flash, board.eeprom, nand, identity),
         clock: board.clock,
         adc: board.adc,
         records: 0,
@@ -74,7 +86,7 @@ fn main() -> ! {
 }
 
 struct Logger {
-    engine: Engine<ApplicationFlash, DataEeprom, SpiNand>,
+    engine: Engine<ApplicationFlash, DataEeprom, ImageMemory>,
     settings: SettingsStore,
     clock: Clock,
     adc: Adc,
