@@ -769,6 +769,41 @@ mod tests {
     }
 
     #[test]
+    fn waiting_in_ram_for_flash_takes_the_same_cycles_with_every_access_recorded() {
+        // Two erases, each awaited by a loop of its own: str r6,[r1]; ldr r4,[r3]; tst r4,r5; bne; nop; str r6,[r1];
+        // ldr r4,[r3]; lsls r7,r4,#31; bne; bkpt
+        let code: [u16; 10] = [
+            0x600E, 0x681C, 0x422C, 0xD1FC, 0xBF00, 0x600E, 0x681C, 0x07E7, 0xD1FC, 0xBE07,
+        ];
+        let program = Program::new()
+            .at_32_mhz()
+            .unlock_flash()
+            .write(FLASH + 4, 1 << 3 | 1 << 9)
+            .stop();
+        let runs = [false, true].map(|recorded| {
+            let mut machine = powered(&program);
+            finish(&mut machine);
+            for (cells, half) in machine.ram_mut()[0x200..].chunks_exact_mut(2).zip(code) {
+                cells.copy_from_slice(&half.to_le_bytes());
+            }
+            let core = machine.core_mut();
+            core.set_register(1, FLASH_BASE + 0x8000);
+            core.set_register(3, FLASH + 0x18);
+            core.set_register(5, 1);
+            core.set_pc(RAM_BASE + 0x200);
+            core.record_accesses(recorded);
+            let start = machine.now();
+            finish(&mut machine);
+            assert!(machine.now().since(start) > Time::from_micros(6400));
+            let core = machine.core();
+            let registers = [0, 1, 2, 3, 4, 5, 6, 7, 15].map(|n| core.register(n));
+            (machine.now(), core.instructions(), core.xpsr(), registers)
+        });
+        assert_eq!(runs[0], runs[1]);
+        assert!(runs[0].1 > 50_000, "{} instructions", runs[0].1);
+    }
+
+    #[test]
     fn a_half_page_loaded_by_code_in_ram_is_programmed() {
         // push {lr} is not needed: the code in RAM ends in a breakpoint.
         // loop: str r1,[r0]; adds r0,#4; adds r1,#1; subs r2,#1; bne loop; bkpt

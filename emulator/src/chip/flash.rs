@@ -19,6 +19,8 @@ pub const EEPROM_SIZE: usize = 2048;
 pub const OPTION_BASE: u32 = 0x1FF8_0000;
 /// Words of option bytes: OPTR, WRPROT1 and WRPROT2 as half words, each with its complement above it.
 pub const OPTION_WORDS: usize = 5;
+/// FLASH_SR, which changes at the end of an operation.
+pub(crate) const STATUS: u32 = 0x4002_2018;
 /// Bytes that one page erase clears.
 pub const PAGE_SIZE: usize = 128;
 /// Bytes of a half-page.
