@@ -26,8 +26,8 @@ use host::update::update;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running,
-    stage, updated_logger,
+    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, stage,
+    updated_logger,
 };
 
 /// How long a logger may take to be there again: the longest is keeping the old image, installing, and putting it back.
@@ -242,9 +242,9 @@ impl Prover {
             let operations = link.machine.operations() - first;
             link.machine.power_off();
             let state = State::of(&link.machine);
-            let name_after = self
-                .updates
-                .get(state, || block_on(take_an_update(revive(&link.machine, state))))?;
+            let name_after = self.updates.get(state, || {
+                block_on(take_an_update(revive(&link.machine, state)))
+            })?;
             Ok(Recovery {
                 operations,
                 runs,
@@ -286,11 +286,7 @@ impl<T> Default for Memo<T> {
 }
 
 impl<T: Clone> Memo<T> {
-    fn get(
-        &self,
-        state: State,
-        find: impl FnOnce() -> Result<T, String>,
-    ) -> Result<T, String> {
+    fn get(&self, state: State, find: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let finding = {
             let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             findings.entry(state).or_default().clone()
@@ -345,8 +341,7 @@ async fn take_an_update(link: EmulatedLink) -> Result<String, String> {
         .await
         .map_err(|error| format!("the next update: {error}"))?;
     match image_of(&mut conversation, &after)? {
-        Some((running, _))
-            if running.digest() == other.digest() && after.phase == Phase::Idle => {}
+        Some((running, _)) if running.digest() == other.digest() && after.phase == Phase::Idle => {}
         _ => return Err(format!("after the next update it runs {:?}", after.running)),
     }
     name(&mut conversation).await

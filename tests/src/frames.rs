@@ -71,7 +71,12 @@ pub fn logger(program: Program) -> EmulatedLink {
         link.machine
             .program_flash(APPLICATION, &[0; 128])
             .expect("the header is in flash");
-        let pages: Vec<u16> = link.machine.nand().contents().map(|(page, _)| page).collect();
+        let pages: Vec<u16> = link
+            .machine
+            .nand()
+            .contents()
+            .map(|(page, _)| page)
+            .collect();
         for page in pages {
             if IMAGE_PAGES.contains(&(page % PAGES_PER_BLOCK as u16)) {
                 link.machine.nand_mut().set_bit_errors(page, 0, 2);
@@ -415,7 +420,8 @@ impl Bombardment {
     fn change(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.random.below(3) {
             let at = self.random.below(bytes.len() as u64) as usize;
-            let to = [0, 1, 0x7F, 0x80, 0xFF, self.random.next() as u8][self.random.below(6) as usize];
+            let to =
+                [0, 1, 0x7F, 0x80, 0xFF, self.random.next() as u8][self.random.below(6) as usize];
             match (self.random.below(7), bytes.get_mut(at)) {
                 (0..=2, Some(byte)) => *byte ^= 1 << self.random.below(8),
                 (3, Some(byte)) => *byte = to,
@@ -483,7 +489,10 @@ impl Bombardment {
             }),
             420..520 => {
                 // What comes next, of the real image, never to its last byte.
-                let rest = self.file.image().get(self.offset as usize..length as usize - 1);
+                let rest = self
+                    .file
+                    .image()
+                    .get(self.offset as usize..length as usize - 1);
                 let rest = rest.unwrap_or_default();
                 Request::Common(CommonRequest::UploadData {
                     offset: self.offset,

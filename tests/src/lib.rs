@@ -194,8 +194,7 @@ impl EmulatedLink {
         };
         while self.machine.now() < end {
             let before = self.moments.is_some().then(|| self.machine.clone());
-            self.machine
-                .run_until(end.min(self.machine.now() + step))?;
+            self.machine.run_until(end.min(self.machine.now() + step))?;
             if let (Some(moments), Some(machine)) = (&mut self.moments, before) {
                 let operations = machine.operations()..self.machine.operations();
                 if !operations.is_empty() {

@@ -34,7 +34,9 @@ fn frames_of_all_kinds_do_no_harm() {
 
 #[test]
 fn a_restart_that_nobody_asked_for_is_seen() {
-    let harm = after(Program::Application, |logger| logger.link.machine.reset_pin());
+    let harm = after(Program::Application, |logger| {
+        logger.link.machine.reset_pin()
+    });
     assert!(harm.is_err());
 }
 

@@ -171,6 +171,7 @@ struct Counts {
     operations: u64,
     cuts: usize,
     pairs: usize,
+    recovered: usize,
     frames: u64,
     passed: u64,
     failed: u64,
@@ -181,6 +182,7 @@ impl Counts {
         self.operations += other.operations;
         self.cuts += other.cuts;
         self.pairs += other.pairs;
+        self.recovered += other.recovered;
         self.frames += other.frames;
         self.passed += other.passed;
         self.failed += other.failed;
@@ -192,8 +194,8 @@ impl std::fmt::Display for Counts {
         let mut parts = Vec::new();
         if self.operations > 0 {
             parts.push(format!(
-                "{} operations, {} cuts, {} second cuts",
-                self.operations, self.cuts, self.pairs
+                "{} operations, {} cuts, {} second cuts, {} recoveries",
+                self.operations, self.cuts, self.pairs, self.recovered
             ));
         }
         if self.frames > 0 {
@@ -255,8 +257,7 @@ fn cut_power(prover: &Prover, scenario: Scenario, extent: &Extent, jobs: usize) 
     let machine_after = |this: Try| moments[this.moment].cut(this.point);
     in_parallel(prover, "cuts", cuts.len(), jobs, |index| {
         let this = cuts[index];
-        let recovery =
-            machine_after(this).and_then(|machine| prover.recovery(&machine, scenario));
+        let recovery = machine_after(this).and_then(|machine| prover.recovery(&machine, scenario));
         match recovery {
             Ok(recovery) => drop(recoveries[index].set(recovery.operations)),
             Err(why) => fail(format!("{:?}", this.point), why),
@@ -267,33 +268,44 @@ fn cut_power(prover: &Prover, scenario: Scenario, extent: &Extent, jobs: usize) 
     if pairs == 0 {
         println!("{name}: no recovery touches the memories, so there is nothing to cut again");
     }
-    in_parallel(prover, "first cuts, each cut again", firsts.len(), jobs, |index| {
-        let (number, seconds) = &firsts[index];
-        let this = cuts[*number];
-        let recovered = machine_after(this).and_then(|machine| prover.moments(&machine));
-        for &(operation, place) in seconds {
-            let second = recovered.as_ref().map_err(Clone::clone).and_then(|moments| {
-                // Numbers go on from the first operation of this recovery.
-                let first = moments.first().map_or(0, |moment| moment.operations.start);
-                let operation = first + operation;
-                let moment = moments
-                    .iter()
-                    .find(|moment| moment.operations.contains(&operation))
-                    .ok_or("it recovered otherwise than before")?;
-                let machine = moment.cut(CutPoint { operation, place })?;
-                prover.recovery(&machine, scenario)
-            });
-            if let Err(why) = second {
-                fail(format!("{:?}, then {operation} {place:?}", this.point), why);
+    in_parallel(
+        prover,
+        "first cuts, each cut again",
+        firsts.len(),
+        jobs,
+        |index| {
+            let (number, seconds) = &firsts[index];
+            let this = cuts[*number];
+            let recovered = machine_after(this).and_then(|machine| prover.moments(&machine));
+            for &(operation, place) in seconds {
+                let second = recovered
+                    .as_ref()
+                    .map_err(Clone::clone)
+                    .and_then(|moments| {
+                        // Numbers go on from the first operation of this recovery.
+                        let first = moments.first().map_or(0, |moment| moment.operations.start);
+                        let operation = first + operation;
+                        let moment = moments
+                            .iter()
+                            .find(|moment| moment.operations.contains(&operation))
+                            .ok_or("it recovered otherwise than before")?;
+                        let machine = moment.cut(CutPoint { operation, place })?;
+                        prover.recovery(&machine, scenario)
+                    });
+                if let Err(why) = second {
+                    fail(format!("{:?}, then {operation} {place:?}", this.point), why);
+                }
             }
-        }
-    });
+        },
+    );
     let failed = lost.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let recovered = cuts.len() + pairs - failed;
     Counts {
         operations,
         cuts: cuts.len(),
         pairs,
-        passed: (cuts.len() + pairs - failed) as u64,
+        recovered,
+        passed: recovered as u64,
         failed: failed as u64,
         ..Counts::default()
     }
