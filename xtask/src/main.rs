@@ -48,7 +48,7 @@ enum Task {
         /// Suites to run, in their fixed order
         #[arg(value_name = "NAME")]
         suites: Vec<Suite>,
-        /// Every power cut instead of a sample: takes hours
+        /// Every power cut and a million frames instead of a sample: takes an hour or two
         #[arg(long)]
         full: bool,
     },

@@ -323,7 +323,8 @@ fn test_faults(project: &Project, full: bool) -> Result<Tally> {
     firmware::build(project, None)?;
     let mut campaign = project.command("cargo");
     campaign
-        .args(["run", "--package", "logdock-tests", "--bin", "faults", "--"])
+        .args(["run", "--package", "logdock-tests", "--bin", "faults"])
+        .args(["--profile", "emulation", "--"])
         .args(full.then_some("--full"))
         .env("LOGDOCK_FIRMWARE", project.firmware_files());
     count(&mut campaign, read_plain)
