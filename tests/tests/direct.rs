@@ -18,7 +18,7 @@ use host::protocol::image::{ImageError, Version};
 use host::protocol::message::{CommonRequest, Refusal};
 use host::settings::{self, Value};
 use host::update::{Progress, UpdateError, update};
-use logdock_tests::faults::{come_up, cut, places};
+use logdock_tests::faults::places;
 use logdock_tests::{
     EmulatedLink, V1_0, V1_1, connect, direct_logger, factory_logger, firmware, restart, running,
 };
@@ -206,7 +206,7 @@ fn an_update_that_lost_power_goes_on_in_update_mode() {
         operation: moment.operations.start,
         place: Place::Inside { seed: 1 },
     };
-    let link = powered(cut(moment, point).unwrap()).unwrap();
+    let link = powered(moment.cut(point).unwrap());
 
     let (mut conversation, now) = connect(link);
     assert_eq!(program(&conversation), Program::Bootloader);
@@ -270,7 +270,7 @@ fn power_may_be_cut_at_any_operation() {
                         break;
                     };
                     let (moment, point) = all[cut_at];
-                    let result = cut(moment, point).and_then(|machine| {
+                    let result = moment.cut(point).and_then(|machine| {
                         if index < CUTS {
                             recovers(machine)
                         } else {
@@ -299,7 +299,7 @@ fn power_may_be_cut_at_any_operation() {
 
 /// A computer goes on with the update, and power is cut again. `index` says where.
 fn cut_again_while_it_goes_on(machine: Machine, index: usize) -> Result<Machine, String> {
-    let (mut conversation, device) = connect(powered(machine)?);
+    let (mut conversation, device) = connect(powered(machine));
     conversation.link().record();
     let next = other_than(&device);
     update_to(&mut conversation, &device, next)
@@ -311,12 +311,16 @@ fn cut_again_while_it_goes_on(machine: Machine, index: usize) -> Result<Machine,
         operation: moment.operations.start,
         place: place.expect("there are as many"),
     };
-    cut(moment, point).map_err(|why| format!("second cut {point:?}: {why}"))
+    moment
+        .cut(point)
+        .map_err(|why| format!("second cut {point:?}: {why}"))
 }
 
 /// Switched on again.
-fn powered(machine: Machine) -> Result<EmulatedLink, String> {
-    Ok(EmulatedLink::new(come_up(machine)?.0))
+fn powered(mut machine: Machine) -> EmulatedLink {
+    machine.usb_mut().attach();
+    machine.power_on();
+    EmulatedLink::new(machine)
 }
 
 /// The image that a logger is to be updated to next.
@@ -331,7 +335,7 @@ fn other_than(device: &Device) -> &'static str {
 /// Whether the logger, switched on again, runs one whole image or waits for one, has its settings, and the next update
 /// goes to its end: the version that it was found with. Otherwise what is wrong.
 fn recovers(machine: Machine) -> Result<Option<Version>, String> {
-    let (mut conversation, device) = connect(powered(machine)?);
+    let (mut conversation, device) = connect(powered(machine));
     let found = device.running.map(|image| image.digest);
     let whole = [
         None,
