@@ -376,6 +376,7 @@ async fn install(
     bar.set_style(bar_style());
     bar.set_prefix(found.to_string());
     let result = update(conversation, &device, file, |progress| match progress {
+        Progress::Preparing => bar.set_message("restarting into update mode"),
         Progress::Sending { kept, .. } => {
             bar.set_message("sending");
             bar.set_position(kept.into());
