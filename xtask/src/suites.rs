@@ -43,7 +43,7 @@ const HOST_CRATES: [&str; 6] = [
     "xtask",
 ];
 /// Crates of the firmware that run on this computer, too.
-const PORTABLE_FIRMWARE: [&str; 2] = ["signature", "update"];
+const PORTABLE_FIRMWARE: [&str; 3] = ["datalog", "signature", "update"];
 /// Crates of the firmware that run on the logger alone.
 const DEVICE_FIRMWARE: [&str; 3] = ["board", "bootloader", "logger"];
 
