@@ -236,6 +236,8 @@ pub enum Refusal {
     },
     /// The log does not begin or end there: there were others in between, or it was erased.
     OtherLog,
+    /// A clock cannot be set to that time.
+    ImpossibleTime,
 }
 
 /// What is wrong with the memory.
