@@ -335,7 +335,9 @@ impl Decoder {
             // As many records as are missing fill all of these segments: no layout is among them.
             let are_records = records > (missing.len() - 1) * most.min(MAX_RECORDS);
             let same = header.session == next.session
-                && next.channels.is_none_or(|channels| channels == header.channels);
+                && next
+                    .channels
+                    .is_none_or(|channels| channels == header.channels);
             if !are_records || !same {
                 self.run = None;
             }
