@@ -3,8 +3,10 @@
 //! Everything here is real: the firmware's own binaries on the emulated chip, dealt with by the very code that the page
 //! uses. Time is the emulator's.
 
+pub mod bench;
 pub mod faults;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
@@ -28,6 +30,8 @@ const FLASH: u32 = 0x0800_0000;
 const ENUMERATION: Duration = Duration::from_secs(5);
 /// Step in which the machine runs while an answer is awaited.
 const STEP: Time = Time::from_micros(100);
+/// Time between two looks at the program counter.
+pub const SAMPLE: Time = Time::from_micros(10);
 
 /// A file that `cargo xtask firmware` has built.
 pub fn built(name: &str) -> Vec<u8> {
@@ -142,6 +146,8 @@ pub struct EmulatedLink {
     unplugged_for: Option<Duration>,
     /// The moments before operations on memory, when they are recorded.
     moments: Option<Vec<Moment>>,
+    /// How often each address was found in the program counter, when that is looked at.
+    samples: Option<BTreeMap<u32, u32>>,
 }
 
 impl EmulatedLink {
@@ -153,6 +159,7 @@ impl EmulatedLink {
             until_unplugged: None,
             unplugged_for: None,
             moments: None,
+            samples: None,
         }
     }
 
@@ -162,16 +169,23 @@ impl EmulatedLink {
     /// When the firmware does something that the chip does not answer soundly.
     pub fn run(&mut self, time: Duration) {
         let end = self.machine.now() + time.into();
-        let step = if self.moments.is_some() {
-            STEP
-        } else {
-            time.into()
+        let step = match self {
+            EmulatedLink {
+                samples: Some(_), ..
+            } => SAMPLE,
+            EmulatedLink {
+                moments: Some(_), ..
+            } => STEP,
+            _ => time.into(),
         };
         while self.machine.now() < end {
             let before = self.moments.is_some().then(|| self.machine.clone());
             self.machine
                 .run_until(end.min(self.machine.now() + step))
                 .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+            if let Some(samples) = &mut self.samples {
+                *samples.entry(self.machine.core().pc()).or_default() += 1;
+            }
             if let (Some(moments), Some(machine)) = (&mut self.moments, before) {
                 let operations = machine.operations()..self.machine.operations();
                 if !operations.is_empty() {
@@ -192,6 +206,16 @@ impl EmulatedLink {
     /// The moments kept so far.
     pub fn take_moments(&mut self) -> Vec<Moment> {
         self.moments.take().unwrap_or_default()
+    }
+
+    /// Looks at the program counter from now on.
+    pub fn sample(&mut self) {
+        self.samples = Some(BTreeMap::new());
+    }
+
+    /// How often each address was found in it.
+    pub fn take_samples(&mut self) -> BTreeMap<u32, u32> {
+        self.samples.take().unwrap_or_default()
     }
 
     /// Takes the port that is there now for the one to talk to.
