@@ -43,7 +43,7 @@ pub enum FileError {
     NotSettings(String),
     /// A value that the logger would refuse.
     Setting {
-        /// The setting's name on the logger.
+        /// The setting's name and group on the logger.
         name: String,
         /// What is wrong.
         problem: Problem,
@@ -145,10 +145,10 @@ pub fn import(text: &str, settings: &[Setting]) -> Result<Import, FileError> {
         };
         let before = file.settings.get(..index).unwrap_or_default();
         if before.iter().any(|before| before.id == entry.id) {
-            return Err(FileError::Twice(setting.name.clone()));
+            return Err(FileError::Twice(full_name(setting)));
         }
         let refused = |problem| FileError::Setting {
-            name: setting.name.clone(),
+            name: full_name(setting),
             problem,
         };
         let value = value(&entry.value, &setting.kind).ok_or(refused(Problem::WrongKind))?;
@@ -158,6 +158,11 @@ pub fn import(text: &str, settings: &[Setting]) -> Result<Import, FileError> {
         }
     }
     Ok(import)
+}
+
+/// Names are the same in several groups.
+fn full_name(setting: &Setting) -> String {
+    format!("{}, {}", setting.group, setting.name)
 }
 
 /// A value from the file, of the setting's kind; it may be out of its range still.
@@ -263,7 +268,7 @@ mod tests {
             assert_eq!(
                 import(&file.replace(from, to), &settings),
                 Err(FileError::Setting {
-                    name: name.into(),
+                    name: format!("Group, {name}"),
                     problem
                 })
             );
@@ -276,7 +281,7 @@ mod tests {
         refused("2026-11", "2026-13", "Start", Problem::WrongKind);
         assert_eq!(
             import(&file.replace("\"id\": 3", "\"id\": 2"), &settings),
-            Err(FileError::Twice("Gain".into()))
+            Err(FileError::Twice("Group, Gain".into()))
         );
         for text in ["", "{}", "[]", &file.replace("settings 1", "settings 2")] {
             assert!(matches!(

@@ -7,7 +7,8 @@ pub mod bench;
 pub mod faults;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -15,9 +16,12 @@ use emulator::machine::{Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
+use host::csv::Csv;
+use host::data::Decoder;
 use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::{Link, LinkError};
+use host::log::{self, Download, Loss};
 use host::protocol::image::Version;
 use host::protocol::message::CommonRequest;
 use host::update::update;
@@ -55,7 +59,12 @@ pub fn firmware(name: &str) -> FirmwareFile {
 
 /// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in.
 pub fn factory_logger() -> EmulatedLink {
-    let mut machine = Machine::new(Options::default());
+    factory_logger_with(Options::default())
+}
+
+/// The same, of a chip of one's choice.
+pub fn factory_logger_with(options: Options) -> EmulatedLink {
+    let mut machine = Machine::new(options);
     machine
         .program_flash(FLASH, &built("factory-1.0.0.bin"))
         .expect("the factory image fits");
@@ -132,6 +141,85 @@ pub fn connect(mut link: EmulatedLink) -> (Conversation<EmulatedLink>, Device) {
             .expect("the logger says who it is");
         (conversation, device)
     })
+}
+
+/// UTC at the moment a machine was made, in milliseconds since 1970: 2026-11-22T10:00:00Z.
+pub const MADE_AT: u64 = 1_795_341_600_000;
+
+/// UTC in the machine's time, in milliseconds since 1970.
+pub fn utc(link: &mut EmulatedLink) -> u64 {
+    MADE_AT + link.machine.now().millis()
+}
+
+/// Everything in a logger's log, and the pieces of it that are lost.
+pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>, Vec<Loss>) {
+    block_on(async {
+        let summary = log::read_summary(conversation)
+            .await
+            .expect("it says what is in its log");
+        let mut download = Download::new(log::whole(&summary));
+        let (mut segments, mut lost) = (Vec::new(), Vec::new());
+        while !download.is_complete() {
+            download
+                .step(conversation, |piece| match piece.content {
+                    Ok(bytes) => segments.push(bytes),
+                    Err(loss) => lost.push(loss),
+                })
+                .await
+                .expect("it sends its log");
+        }
+        (segments, lost)
+    })
+}
+
+/// A log as CSV.
+pub fn csv(log: &[Vec<u8>]) -> String {
+    let mut csv = Csv::new();
+    let mut out = String::new();
+    for write in [false, true] {
+        if write {
+            csv.header(&mut out).expect("memory has room");
+        }
+        let mut decoder = Decoder::new();
+        for bytes in log {
+            let Ok(Some(batch)) = decoder.segment(bytes) else {
+                continue;
+            };
+            if write {
+                csv.records(&mut out, &batch, |_| true)
+                    .expect("memory has room");
+            } else {
+                csv.survey(&batch);
+            }
+        }
+    }
+    out
+}
+
+/// Lets pandas load a CSV file, and a script in Python judge the table `log` that it finds.
+///
+/// # Panics
+/// When there is no pandas, or the script finds fault.
+pub fn judge_with_pandas(folder: &str, csv: &str, script: &str) {
+    let folder = Path::new(folder);
+    fs::create_dir_all(folder).expect("the test's folder can be made");
+    let file = folder.join("log.csv");
+    fs::write(&file, csv).expect("the test's file can be written");
+    let script = format!(
+        "import sys\nimport pandas\nlog = pandas.read_csv(sys.argv[1], parse_dates=['utc'])\n{script}"
+    );
+    let python = env::var_os("LOGDOCK_PYTHON").unwrap_or_else(|| "python3".into());
+    let output = Command::new(&python)
+        .args(["-c", &script])
+        .arg(&file)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// The way to an emulated logger: its CDC byte stream, in the machine's time.

@@ -20,6 +20,8 @@ const INTELHEX: &str = "2.3.0";
 /// A client of MCUmgr, whose bytes ours are compared with, and what it drives a serial port with.
 const SMPCLIENT: &str = "7.3.0";
 const PYSERIAL: &str = "3.5";
+/// What people read a CSV file with.
+const PANDAS: &str = "2.3.3";
 /// The oldest Node that runs the browser tests.
 const NODE: u32 = 20;
 /// Browsers that the tests can drive, by their programs' names.
@@ -55,7 +57,7 @@ pub enum Need {
     Browser,
     /// `ip`, which brings a private network up.
     Network,
-    /// imgtool, intelhex and smpclient: judges of our files and figures that are not ours.
+    /// imgtool, intelhex, smpclient and pandas: judges of our files and figures that are not ours.
     PythonJudges,
     /// objcopy and srec_cat: writers of .hex files that are not ours.
     HexWriters,
@@ -188,7 +190,7 @@ const STEPS: [Step; 13] = [
     },
     Step {
         need: Need::PythonJudges,
-        name: "imgtool, intelhex and smpclient",
+        name: "imgtool, intelhex, smpclient and pandas",
         done: has_python_judges,
         install: python_judges,
         by_hand: |project| {
@@ -406,12 +408,13 @@ fn python_judges(project: &Project) -> Result<()> {
 }
 
 /// The Python packages, as pip names them.
-fn judges() -> [String; 4] {
+fn judges() -> [String; 5] {
     [
         ("imgtool", IMGTOOL),
         ("intelhex", INTELHEX),
         ("smpclient", SMPCLIENT),
         ("pyserial", PYSERIAL),
+        ("pandas", PANDAS),
     ]
     .map(|(name, version)| format!("{name}=={version}"))
 }
