@@ -4,6 +4,7 @@ use protocol::device::{Program, SerialNumber};
 use update::server::{Handler, Server};
 
 use crate::clock::Clock;
+use crate::inputs;
 use crate::usb::Usb;
 
 /// How long a computer has to fetch the last answer before a restart, in milliseconds.
@@ -25,6 +26,25 @@ impl Port {
             usb: Usb::start(clock, serial)?,
             server,
         })
+    }
+
+    /// Switches USB and the core's speed when a cable was plugged or pulled since the last call: whether there is one,
+    /// and the port is on.
+    ///
+    /// [`inputs::Inputs::start`] must have been called. Without a cable nothing else here may be.
+    pub fn follow_cable(&mut self, clock: &mut Clock) -> bool {
+        let powered = inputs::usb_powered();
+        if powered != self.usb.is_on() {
+            if powered {
+                clock.full_speed();
+                self.usb.switch_on();
+            } else {
+                self.usb.switch_off();
+                self.server.reset();
+                clock.battery_speed();
+            }
+        }
+        powered
     }
 
     /// Moves what can be moved: at most one packet each way and one request.

@@ -1,11 +1,13 @@
 //! USB: one CDC-ACM port, the same identity in both programs, so that a browser keeps its permission.
+//!
+//! It is started once, and can be switched off and on again with the cable.
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 
 use cortex_m::peripheral::NVIC;
 use protocol::device::{SerialNumber, USB_PRODUCT_ID, USB_VENDOR_ID};
-use stm32_metapac::usb::regs::Istr;
+use stm32_metapac::usb::regs::{Bcdr, Istr};
 use stm32_metapac::{Interrupt, RCC, USB};
 use stm32_usbd::{MemoryAccess, UsbBus, UsbPeripheral};
 use usb_device::bus::UsbBusAllocator;
@@ -104,6 +106,42 @@ impl Usb {
             port,
             more_expected: false,
         })
+    }
+
+    /// Whether it is on; it is from [`Usb::start`] on.
+    pub fn is_on(&self) -> bool {
+        RCC.apb1enr().read().usben()
+    }
+
+    /// Leaves the bus and stops its clock. Whatever was under way is over: it is no longer configured.
+    pub fn switch_off(&mut self) {
+        USB.bcdr().write_value(Bcdr(0));
+        // As if the computer had reset the bus: that is what the stack begins anew from.
+        USB.cntr().write(|w| w.set_fres(true));
+        USB.istr().write(|w| w.set_reset(true));
+        self.poll();
+        self.more_expected = false;
+        USB.cntr().write(|w| {
+            w.set_fres(true);
+            w.set_pdwn(true);
+        });
+        RCC.apb1enr().modify(|w| w.set_usben(false));
+    }
+
+    /// Connects to the bus again, after [`Usb::switch_off`]. The clock that USB needs runs.
+    pub fn switch_on(&mut self) {
+        RCC.apb1enr().modify(|w| w.set_usben(true));
+        USB.cntr().write(|w| w.set_fres(true));
+        Peripheral::startup_delay();
+        // The interrupts that the driver asks for when it starts.
+        USB.cntr().write(|w| {
+            w.set_resetm(true);
+            w.set_suspm(true);
+            w.set_wkupm(true);
+            w.set_ctrm(true);
+        });
+        USB.istr().write_value(Istr(0));
+        USB.bcdr().write(|w| w.set_dppu(true));
     }
 
     /// Does what the bus asks for; to be called often, at least every 10 ms while a computer enumerates.
