@@ -5,6 +5,7 @@ use protocol::settings::{self as wire, Problem, SettingId};
 
 use crate::conversation::{Conversation, TalkError};
 use crate::link::Link;
+use crate::time::{read_utc, utc_text};
 
 /// One setting with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub enum Kind {
         /// Value when nothing else was set.
         default: String,
     },
+    /// A moment. None when nothing else was set.
+    Time,
 }
 
 /// A setting's value; as [`wire::Value`].
@@ -71,6 +74,8 @@ pub enum Value {
     Choice(u8),
     /// Text.
     Text(String),
+    /// UTC in seconds since 1970, or none.
+    Time(Option<u32>),
 }
 
 impl Value {
@@ -80,6 +85,7 @@ impl Value {
             wire::Value::Number(number) => Value::Number(number),
             wire::Value::Choice(index) => Value::Choice(index),
             wire::Value::Text(text) => Value::Text(text.into()),
+            wire::Value::Time(utc) => Value::Time((utc != 0).then_some(utc)),
         }
     }
 
@@ -89,6 +95,7 @@ impl Value {
             Value::Number(number) => wire::Value::Number(*number),
             Value::Choice(index) => wire::Value::Choice(*index),
             Value::Text(text) => wire::Value::Text(text),
+            Value::Time(utc) => wire::Value::Time(utc.unwrap_or(0)),
         }
     }
 }
@@ -101,6 +108,7 @@ impl Kind {
             Kind::Number { default, .. } => Value::Number(*default),
             Kind::Choice { default, .. } => Value::Choice(*default),
             Kind::Text { default, .. } => Value::Text(default.clone()),
+            Kind::Time => Value::Time(None),
         }
     }
 
@@ -136,6 +144,7 @@ impl Kind {
                 max_length: *max_length,
                 default,
             },
+            Kind::Time => wire::Kind::Time,
         };
         kind.check(&value.to_wire())
     }
@@ -167,6 +176,7 @@ impl Kind {
                 max_length,
                 default: default.into(),
             },
+            wire::Kind::Time => Kind::Time,
         }
     }
 }
@@ -179,13 +189,13 @@ pub async fn read<L: Link>(conversation: &mut Conversation<L>) -> Result<Vec<Set
             .ask_logger(
                 LoggerRequest::DescribeSetting { index },
                 |response| match response {
-                    LoggerResponse::Setting(descriptor) => Some(Setting {
+                    LoggerResponse::Setting { descriptor, value } => Some(Setting {
                         id: descriptor.id,
                         group: descriptor.group.into(),
                         name: descriptor.name.into(),
                         help: descriptor.help.into(),
                         kind: Kind::from_wire(&descriptor.kind),
-                        value: Value::from_wire(&descriptor.kind.default_value()),
+                        value: Value::from_wire(&value),
                     }),
                     _ => None,
                 },
@@ -197,40 +207,39 @@ pub async fn read<L: Link>(conversation: &mut Conversation<L>) -> Result<Vec<Set
             Err(error) => return Err(error),
         }
     }
-    let values = conversation
-        .ask_logger(LoggerRequest::ReadSettings, |response| match response {
-            LoggerResponse::Settings(values) => Some(
-                values
-                    .iter()
-                    .map(|setting| (setting.id, Value::from_wire(&setting.value)))
-                    .collect::<Vec<_>>(),
-            ),
-            _ => None,
-        })
-        .await?;
-    for (id, value) in values {
-        if let Some(setting) = settings.iter_mut().find(|setting| setting.id == id) {
-            setting.value = value;
-        }
-    }
     Ok(settings)
 }
 
 /// Changes values: all of them, or none when the logger refuses one ([`Refusal::Setting`] names it).
+///
+/// # Errors
+/// [`TalkError::TooMuch`] before anything is sent when they are more than one request holds: whole or not at all means
+/// one request.
 pub async fn write<L: Link>(
     conversation: &mut Conversation<L>,
     changes: &[(SettingId, Value)],
 ) -> Result<(), TalkError> {
-    let mut values = wire::Settings::new();
+    let mut bytes = Vec::new();
     for (id, value) in changes {
         let setting = wire::Setting {
             id: *id,
             value: value.to_wire(),
         };
-        if values.push(setting).is_err() {
-            return Err(TalkError::Unexpected);
-        }
+        let mut room = [0; wire::MAX_SETTING];
+        // A text that does not fit is longer than any logger takes: said as the logger would.
+        let written = setting
+            .write(&mut room)
+            .ok_or(TalkError::Refused(Refusal::Setting {
+                id: *id,
+                problem: Problem::TooLong,
+            }))?;
+        bytes.extend_from_slice(written);
     }
+    // The rest of a packet has room beside that much data.
+    if bytes.len() > protocol::MAX_DATA {
+        return Err(TalkError::TooMuch);
+    }
+    let values = wire::Settings::check(&bytes).map_err(|_| TalkError::Unexpected)?;
     conversation
         .tell_logger(LoggerRequest::WriteSettings { values })
         .await
@@ -285,6 +294,20 @@ pub fn read_number(text: &str, decimals: u8) -> Option<i32> {
     .ok()
 }
 
+/// A time setting's value as people write it: UTC in ISO 8601, empty for none.
+pub fn time_text(seconds: Option<u32>) -> String {
+    seconds.map_or_else(String::new, |seconds| utc_text(i64::from(seconds) * 1000))
+}
+
+/// What a person typed as a time; nothing means none. None when it is neither, or before 1970 or behind 2106.
+pub fn read_time(text: &str) -> Option<Option<u32>> {
+    if text.trim().is_empty() {
+        return Some(None);
+    }
+    let seconds = read_utc(text)?.div_euclid(1000);
+    u32::try_from(seconds).ok().map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +325,21 @@ mod tests {
             assert_eq!(number_text(value, decimals), text);
             assert_eq!(read_number(text, decimals), Some(value), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_written_and_read() {
+        for (seconds, text) in [
+            (None, ""),
+            (Some(1_795_342_144), "2026-11-22T10:09:04.000Z"),
+            (Some(u32::MAX), "2106-02-07T06:28:15.000Z"),
+        ] {
+            assert_eq!(time_text(seconds), text);
+            assert_eq!(read_time(text), Some(seconds));
+        }
+        assert_eq!(read_time("2106-02-07T06:28:16Z"), None);
+        assert_eq!(read_time("1969-12-31T23:59:59Z"), None);
+        assert_eq!(read_time("soon"), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{EmulatedLink, connect, factory_logger, firmware, restart, stage, upd
 /// How long a logger may take to be there again: the longest is keeping the old image, installing, and putting it back.
 const COMING_BACK: Duration = Duration::from_secs(30);
 /// First address of the application's slot.
-const APPLICATION: u32 = 0x0800_7000;
+pub(crate) const APPLICATION: u32 = 0x0800_7000;
 /// The name that a logger has before a scenario, and the one it may have after.
 const OLD_NAME: &str = "Before";
 const NEW_NAME: &str = "After";

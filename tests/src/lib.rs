@@ -3,9 +3,12 @@
 //! Everything here is real: the firmware's own binaries on the emulated chip, dealt with by the very code that the page
 //! uses. Time is the emulator's.
 
+pub mod bench;
 pub mod faults;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -13,9 +16,12 @@ use emulator::machine::{Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
+use host::csv::Csv;
+use host::data::Decoder;
 use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::{Link, LinkError};
+use host::log::{self, Download, Loss};
 use host::protocol::image::Version;
 use host::protocol::message::CommonRequest;
 use host::update::update;
@@ -28,6 +34,8 @@ const FLASH: u32 = 0x0800_0000;
 const ENUMERATION: Duration = Duration::from_secs(5);
 /// Step in which the machine runs while an answer is awaited.
 const STEP: Time = Time::from_micros(100);
+/// Time between two looks at the program counter.
+pub const SAMPLE: Time = Time::from_micros(10);
 
 /// A file that `cargo xtask firmware` has built.
 pub fn built(name: &str) -> Vec<u8> {
@@ -51,7 +59,12 @@ pub fn firmware(name: &str) -> FirmwareFile {
 
 /// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in.
 pub fn factory_logger() -> EmulatedLink {
-    let mut machine = Machine::new(Options::default());
+    factory_logger_with(Options::default())
+}
+
+/// The same, of a chip of one's choice.
+pub fn factory_logger_with(options: Options) -> EmulatedLink {
+    let mut machine = Machine::new(options);
     machine
         .program_flash(FLASH, &built("factory-1.0.0.bin"))
         .expect("the factory image fits");
@@ -130,6 +143,85 @@ pub fn connect(mut link: EmulatedLink) -> (Conversation<EmulatedLink>, Device) {
     })
 }
 
+/// UTC at the moment a machine was made, in milliseconds since 1970: 2026-11-22T10:00:00Z.
+pub const MADE_AT: u64 = 1_795_341_600_000;
+
+/// UTC in the machine's time, in milliseconds since 1970.
+pub fn utc(link: &mut EmulatedLink) -> u64 {
+    MADE_AT + link.machine.now().millis()
+}
+
+/// Everything in a logger's log, and the pieces of it that are lost.
+pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>, Vec<Loss>) {
+    block_on(async {
+        let summary = log::read_summary(conversation)
+            .await
+            .expect("it says what is in its log");
+        let mut download = Download::new(log::whole(&summary));
+        let (mut segments, mut lost) = (Vec::new(), Vec::new());
+        while !download.is_complete() {
+            download
+                .step(conversation, |piece| match piece.content {
+                    Ok(bytes) => segments.push(bytes),
+                    Err(loss) => lost.push(loss),
+                })
+                .await
+                .expect("it sends its log");
+        }
+        (segments, lost)
+    })
+}
+
+/// A log as CSV.
+pub fn csv(log: &[Vec<u8>]) -> String {
+    let mut csv = Csv::new();
+    let mut out = String::new();
+    for write in [false, true] {
+        if write {
+            csv.header(&mut out).expect("memory has room");
+        }
+        let mut decoder = Decoder::new();
+        for bytes in log {
+            let Ok(Some(batch)) = decoder.segment(bytes) else {
+                continue;
+            };
+            if write {
+                csv.records(&mut out, &batch, |_| true)
+                    .expect("memory has room");
+            } else {
+                csv.survey(&batch);
+            }
+        }
+    }
+    out
+}
+
+/// Lets pandas load a CSV file, and a script in Python judge the table `log` that it finds.
+///
+/// # Panics
+/// When there is no pandas, or the script finds fault.
+pub fn judge_with_pandas(folder: &str, csv: &str, script: &str) {
+    let folder = Path::new(folder);
+    fs::create_dir_all(folder).expect("the test's folder can be made");
+    let file = folder.join("log.csv");
+    fs::write(&file, csv).expect("the test's file can be written");
+    let script = format!(
+        "import sys\nimport pandas\nlog = pandas.read_csv(sys.argv[1], parse_dates=['utc'])\n{script}"
+    );
+    let python = env::var_os("LOGDOCK_PYTHON").unwrap_or_else(|| "python3".into());
+    let output = Command::new(&python)
+        .args(["-c", &script])
+        .arg(&file)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// The way to an emulated logger: its CDC byte stream, in the machine's time.
 pub struct EmulatedLink {
     /// The logger.
@@ -142,6 +234,8 @@ pub struct EmulatedLink {
     unplugged_for: Option<Duration>,
     /// The moments before operations on memory, when they are recorded.
     moments: Option<Vec<Moment>>,
+    /// How often each address was found in the program counter, when that is looked at.
+    samples: Option<BTreeMap<u32, u32>>,
 }
 
 impl EmulatedLink {
@@ -153,6 +247,7 @@ impl EmulatedLink {
             until_unplugged: None,
             unplugged_for: None,
             moments: None,
+            samples: None,
         }
     }
 
@@ -162,16 +257,23 @@ impl EmulatedLink {
     /// When the firmware does something that the chip does not answer soundly.
     pub fn run(&mut self, time: Duration) {
         let end = self.machine.now() + time.into();
-        let step = if self.moments.is_some() {
-            STEP
-        } else {
-            time.into()
+        let step = match self {
+            EmulatedLink {
+                samples: Some(_), ..
+            } => SAMPLE,
+            EmulatedLink {
+                moments: Some(_), ..
+            } => STEP,
+            _ => time.into(),
         };
         while self.machine.now() < end {
             let before = self.moments.is_some().then(|| self.machine.clone());
             self.machine
                 .run_until(end.min(self.machine.now() + step))
                 .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+            if let Some(samples) = &mut self.samples {
+                *samples.entry(self.machine.core().pc()).or_default() += 1;
+            }
             if let (Some(moments), Some(machine)) = (&mut self.moments, before) {
                 let operations = machine.operations()..self.machine.operations();
                 if !operations.is_empty() {
@@ -192,6 +294,16 @@ impl EmulatedLink {
     /// The moments kept so far.
     pub fn take_moments(&mut self) -> Vec<Moment> {
         self.moments.take().unwrap_or_default()
+    }
+
+    /// Looks at the program counter from now on.
+    pub fn sample(&mut self) {
+        self.samples = Some(BTreeMap::new());
+    }
+
+    /// How often each address was found in it.
+    pub fn take_samples(&mut self) -> BTreeMap<u32, u32> {
+        self.samples.take().unwrap_or_default()
     }
 
     /// Takes the port that is there now for the one to talk to.
