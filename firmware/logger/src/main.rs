@@ -429,10 +429,11 @@ impl<'a> Logger<'a> {
     }
 }
 
-/// How much too fast a clock is, in millionths, that got ahead by `error` milliseconds while it counted `elapsed`. None when
+/// How much too fast a clock is, in millionths, that got ahead by `error` milliseconds while it counted `counted`. None when
 /// it was too short a time, or something else than a drift: the clock was set right, for instance.
-fn drift(error: i64, elapsed: u64) -> Option<i32> {
-    if elapsed < DRIFT_TIME || error.unsigned_abs() >= elapsed {
+fn drift(error: i64, counted: u64) -> Option<i32> {
+    let elapsed = (counted as i64).wrapping_sub(error);
+    if counted < DRIFT_TIME || error.abs() >= elapsed {
         return None;
     }
     // Both within 20 bits: a millionth of that is not lost, and nothing needs more than 32 bits.
@@ -512,7 +513,8 @@ impl Handler for Logger<'_> {
         let length = self
             .recorder
             .read(&mut self.engine.nand, sequence, &mut segment)
-            .unwrap_or(0);
+            // The first byte alone: no segment.
+            .unwrap_or(1);
         let bytes = segment.get(..length).unwrap_or_default();
         reply.other(LoggerResponse::Segment { sequence, bytes });
         true
