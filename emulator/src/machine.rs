@@ -9,9 +9,11 @@ use core::hash::{Hash, Hasher};
 use crate::board::Board;
 use crate::chip::Chip;
 use crate::chip::flash::{EEPROM_SIZE, Flash, OptionBytes};
+use crate::chip::rcc::LSI;
 use crate::chip::usart::Serial;
 use crate::cpu::bus::{Bus, ResetCause};
 use crate::cpu::{Core, FaultReport, Stop};
+use crate::current::{self, Activity};
 use crate::fault::{CutPoint, Faults, Random};
 use crate::memory::{FLASH_BASE, FLASH_SIZE, Memory, RAM_SIZE};
 use crate::nand::Nand;
@@ -35,6 +37,9 @@ pub struct Options {
     pub strict: bool,
     /// The chip's 96-bit unique id.
     pub unique_id: [u32; 3],
+    /// Frequency of the chip's LSI in hertz, which RTC and watchdog count: 37,000 typically, and from 26,000 to 56,000
+    /// on one chip or another ([`LSI_RANGE`](crate::chip::rcc::LSI_RANGE)).
+    pub lsi: u32,
 }
 
 impl Default for Options {
@@ -43,6 +48,7 @@ impl Default for Options {
             seed: 0,
             strict: true,
             unique_id: [0x0041_0027, 0x3436_510F, 0x3437_3834],
+            lsi: LSI,
         }
     }
 }
@@ -177,7 +183,7 @@ impl Machine {
         Machine {
             core,
             memory: Memory::new(),
-            chip: Chip::new(options.strict, options.unique_id),
+            chip: Chip::new(options.strict, options.unique_id, options.lsi),
             random: Random::new(options.seed),
             on: false,
             on_since: Time::ZERO,
@@ -463,6 +469,16 @@ impl Machine {
             stop,
             standby,
         }
+    }
+
+    /// What the battery gave, all its life: an estimate from typical currents, see [`current`]. In coulombs.
+    pub fn charge(&self) -> f64 {
+        current::charge(&Activity {
+            power: self.power_time(),
+            cycles_awake: self.core.cycles() - self.core.cycles_asleep(),
+            cycles_asleep: self.core.cycles_asleep(),
+            nand_busy: self.chip.board.nand.busy_time(),
+        })
     }
 
     /// The other end of a serial port's cable, to send, receive and set its rate.
@@ -1066,6 +1082,74 @@ mod tests {
         let mut machine = powered(&program);
         machine.run_for(Time::from_millis(600)).unwrap();
         assert_eq!(machine.last_reset(), Some(ResetCause::IndependentWatchdog));
+    }
+
+    #[test]
+    fn the_rtc_counts_the_lsi_that_this_chip_has() {
+        for lsi in [26_000, LSI, 56_000] {
+            let program = wait_for_interrupt(with_wakeup_timer(Program::new()).write(SCR, 4));
+            let mut machine = Machine::new(Options {
+                lsi,
+                ..Options::default()
+            });
+            machine.program_flash(FLASH_BASE, &program.stop()).unwrap();
+            machine.power_on();
+            finish(&mut machine);
+            // 2,312 times 16 of its periods.
+            let expected = 2312 * 16 * 1_000 / u64::from(lsi);
+            let stopped = machine.power_time().stop.millis();
+            assert!(stopped.abs_diff(expected) <= 1, "{lsi} Hz: {stopped} ms");
+        }
+    }
+
+    #[test]
+    fn a_contact_that_closes_pulls_the_event_input_low() {
+        let program = wait_for_interrupt(
+            Program::new()
+                .write(RCC + 0x2C, 1)
+                // PA8 as an input with its pull-up.
+                .write(GPIOA, 0xEBFC_FCFF)
+                .write(GPIOA + 0x0C, 1 << 16)
+                .write(EXTI, 1 << 8)
+                .write(EXTI + 12, 1 << 8)
+                .write(0xE000_E100, 1 << 7)
+                .copy(GPIOA + 0x10, RESULT)
+                .write(SCR, 4),
+        )
+        .copy(EXTI + 0x14, RESULT + 4)
+        .copy(GPIOA + 0x10, RESULT + 8)
+        .stop();
+        let mut machine = powered(&program);
+        machine.run_for(Time::from_millis(1000)).unwrap();
+        assert_ne!(result(&machine, 0) & 1 << 8, 0, "open");
+        machine.board_mut().event_closed = true;
+        finish(&mut machine);
+        assert_eq!(result(&machine, 1), 1 << 8, "a falling edge");
+        assert_eq!(result(&machine, 2) & 1 << 8, 0, "closed");
+    }
+
+    #[test]
+    fn a_charge_is_what_the_modes_take() {
+        let in_stop = wait_for_interrupt(Program::new().write(SCR, 4)).stop();
+        let mut machine = powered(&in_stop);
+        let before = machine.charge();
+        machine.run_for(Time::from_millis(100_000)).unwrap();
+        // 1.2 µA and the NAND's 10 µA for 100 s, and a little for what came before.
+        let stopped = machine.charge() - before;
+        assert!((1.12e-3..1.13e-3).contains(&stopped), "{stopped} C");
+
+        let running = Program::new().at_32_mhz().wait_set(RESULT, 8).stop();
+        let mut machine = powered(&running);
+        machine.run_for(Time::from_millis(10)).unwrap();
+        let before = machine.charge();
+        machine.run_for(Time::from_millis(1000)).unwrap();
+        let run = machine.charge() - before;
+        // 32 MHz at 200 µA/MHz for 1 s.
+        assert!((6.40e-3..6.42e-3).contains(&run), "{run} C");
+        machine.power_off();
+        let off = machine.charge();
+        machine.run_for(Time::from_millis(1000)).unwrap();
+        assert_eq!(machine.charge(), off);
     }
 
     #[test]

@@ -194,6 +194,8 @@ pub struct Nand {
     random: Random,
     /// SR-1 cannot be written until the next power-up.
     locked_down: bool,
+    /// Time in which it read, programmed and erased its cells.
+    busy: Time,
 }
 
 impl Default for Nand {
@@ -222,6 +224,7 @@ impl Nand {
             character: Character::default(),
             random: Random::new(0),
             locked_down: false,
+            busy: Time::ZERO,
         }
     }
 
@@ -406,6 +409,11 @@ impl Nand {
             self.tear_work(&pending, seed);
         }
         self.selected = false;
+    }
+
+    /// Time in which it read, programmed and erased its cells, all its life.
+    pub fn busy_time(&self) -> Time {
+        self.busy
     }
 
     /// Chip select fell or rose.
@@ -596,11 +604,13 @@ impl Nand {
                 other => self.violation(format!("write to status register {other:#04x}")),
             },
             command::PAGE_READ if self.taken >= 4 => {
+                let time = if ecc { READ_TIME_ECC } else { READ_TIME_RAW };
+                self.busy += time;
                 self.pending = Some(Pending {
                     work: Work::Read {
                         page: self.header_page(),
                     },
-                    until: now + if ecc { READ_TIME_ECC } else { READ_TIME_RAW },
+                    until: now + time,
                     cut: None,
                     ecc,
                 });
@@ -732,6 +742,7 @@ impl Nand {
         now: Time,
         faults: &mut Faults,
     ) {
+        self.busy += time;
         let cut = faults.begin(kind, address, now);
         let until = match cut {
             Some(Place::Before) => now,

@@ -111,6 +111,9 @@ fn describe_refusal(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Resul
         }
         Refusal::NoSuchSetting => "The logger does not have this setting.",
         Refusal::Setting { .. } => "The logger refused one of the values; none was changed.",
+        Refusal::ImpossibleTime => {
+            "The computer's clock says a time that cannot be: set it, and try again."
+        }
         Refusal::OtherLog => {
             "The logger's records are not those any more that were asked for: older ones were overwritten or erased, or new ones came. Read its summary again."
         }

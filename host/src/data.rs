@@ -253,7 +253,8 @@ struct Next {
     sequence: u32,
     record: u32,
     session: u16,
-    channels: ChannelSet,
+    /// What the records before held; none behind a layout, which says nothing of that.
+    channels: Option<ChannelSet>,
     /// When the next record would be due; none behind a start.
     time: Option<u64>,
 }
@@ -300,7 +301,7 @@ impl Decoder {
                 sequence: header.sequence.wrapping_add(1),
                 record: header.record,
                 session: header.session,
-                channels: header.channels,
+                channels: None,
                 time: self.next.and_then(|next| next.time).filter(|_| !start),
             });
             return Ok(None);
@@ -316,7 +317,7 @@ impl Decoder {
             sequence: header.sequence.wrapping_add(1),
             record: batch.record(batch.len()),
             session: header.session,
-            channels: header.channels,
+            channels: Some(header.channels),
             time: Some(batch.clock(batch.len())),
         });
         Ok(Some(batch))
@@ -333,7 +334,11 @@ impl Decoder {
             let records = header.record.saturating_sub(next.record) as usize;
             // As many records as are missing fill all of these segments: no layout is among them.
             let are_records = records > (missing.len() - 1) * most.min(MAX_RECORDS);
-            if !are_records || header.session != next.session || header.channels != next.channels {
+            let same = header.session == next.session
+                && next
+                    .channels
+                    .is_none_or(|channels| channels == header.channels);
+            if !are_records || !same {
                 self.run = None;
             }
             self.before.missing_segments += missing.len() as u32;

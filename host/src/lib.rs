@@ -3,6 +3,7 @@
 //! It knows no browser, no serial port and no clock: all that is behind [`link::Link`]. It never tells the caller that
 //! something succeeded which the logger itself did not report.
 
+pub mod battery;
 pub mod check;
 pub mod conversation;
 pub mod csv;
@@ -12,6 +13,8 @@ pub mod firmware_file;
 pub mod link;
 pub mod log;
 pub mod settings;
+#[cfg(feature = "json")]
+pub mod settings_file;
 pub mod time;
 pub mod update;
 

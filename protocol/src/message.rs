@@ -191,7 +191,8 @@ pub enum LoggerResponse<'a> {
     Segment {
         /// Its sequence number.
         sequence: u32,
-        /// [`crate::record::Segment`]; empty when it cannot be read.
+        /// [`crate::record::Segment`]. Empty when none was ever written with this number, as when power failed before it
+        /// was; what else is no segment could not be read.
         #[serde(borrow)]
         bytes: &'a [u8],
     },
@@ -241,6 +242,8 @@ pub enum Refusal {
     },
     /// The log does not begin or end there: there were others in between, or it was erased.
     OtherLog,
+    /// A clock cannot be set to that time.
+    ImpossibleTime,
 }
 
 /// What is wrong with the memory.

@@ -166,10 +166,9 @@ fn offset_from_bytes(bytes: [u8; 6]) -> Option<i64> {
 }
 
 impl SegmentHeader {
-    /// Writes the header and its CRC in front of `length` bytes of data, which are there already.
-    pub fn seal(&self, segment: &mut [u8; SEGMENT]) {
-        let (header, data) = segment.split_at_mut(SEGMENT_HEADER);
-        let mut to = Writer(header);
+    /// Writes the header without its CRC: of a segment that is still being filled.
+    pub fn write(&self, out: &mut [u8; SEGMENT_HEADER]) {
+        let mut to = Writer(out);
         to.put(&MAGIC);
         to.put(&[
             FORMAT,
@@ -187,11 +186,17 @@ impl SegmentHeader {
         to.put(&self.interval.to_le_bytes());
         to.put(&[self.channels.0, self.alarms.0]);
         to.put(&self.length.to_le_bytes());
-        let end = data.len().min(self.length.into());
-        let mut crc = Crc32::default();
-        crc.update(&header[..SEGMENT_HEADER - 4]);
-        crc.update(&data[..end]);
-        header[SEGMENT_HEADER - 4..].copy_from_slice(&crc.finish().to_le_bytes());
+    }
+
+    /// Writes the header and its CRC in front of `length` bytes of data, which are there already. Gives back the bytes of
+    /// both; none when the segment is too short for them.
+    pub fn seal<'a>(&self, segment: &'a mut [u8]) -> Option<&'a [u8]> {
+        let whole = segment.get_mut(..SEGMENT_HEADER + usize::from(self.length))?;
+        let (header, data) = whole.split_first_chunk_mut::<SEGMENT_HEADER>()?;
+        self.write(header);
+        let (fields, crc) = header.split_last_chunk_mut::<4>()?;
+        *crc = checksum(fields, data);
+        Some(whole)
     }
 
     /// Reads the header alone, without its CRC: to find the way in the log. None when it does not begin as one.
@@ -222,6 +227,14 @@ impl SegmentHeader {
     }
 }
 
+/// The CRC of a segment: over its header's other fields and its data.
+fn checksum(fields: &[u8], data: &[u8]) -> [u8; 4] {
+    let mut crc = Crc32::default();
+    crc.update(fields);
+    crc.update(data);
+    crc.finish().to_le_bytes()
+}
+
 /// A segment that was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
@@ -243,10 +256,7 @@ impl<'a> Segment<'a> {
         let header = SegmentHeader::peek(head)?;
         let data = rest.get(..header.length.into())?;
         let (fields, crc) = head.split_last_chunk::<4>()?;
-        let mut computed = Crc32::default();
-        computed.update(fields);
-        computed.update(data);
-        (u32::from_le_bytes(*crc) == computed.finish()).then_some(Segment { header, data })
+        (*crc == checksum(fields, data)).then_some(Segment { header, data })
     }
 }
 

@@ -147,6 +147,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
             Refusal::OtherImageRuns,
             Refusal::NoSuchSetting,
             Refusal::OtherLog,
+            Refusal::ImpossibleTime,
         ]),
         any::<(u8, u8)>()
             .prop_map(|(oldest, newest)| Refusal::UnsupportedVersion { oldest, newest }),

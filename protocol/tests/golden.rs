@@ -417,6 +417,7 @@ fn refusals_are_as_they_always_were() {
     refused(Refusal::OtherImageRuns, "0500000a");
     refused(Refusal::NoSuchSetting, "0500000b");
     refused(Refusal::OtherLog, "0500000d");
+    refused(Refusal::ImpossibleTime, "0500000e");
     refused(
         Refusal::Setting {
             id: SettingId(3),

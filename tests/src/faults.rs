@@ -34,7 +34,7 @@ use crate::{
 const COMING_BACK: Duration = Duration::from_secs(30);
 /// First byte of the application's slot in flash, and its address.
 const SLOT: usize = 0x7000;
-const APPLICATION: u32 = 0x0800_7000;
+pub(crate) const APPLICATION: u32 = 0x0800_7000;
 /// The name that a logger has from the factory, the one it has before a scenario, and the one it may have after.
 const FACTORY_NAME: &str = "Logger";
 const OLD_NAME: &str = "Before";

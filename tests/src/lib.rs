@@ -3,10 +3,13 @@
 //! Everything here is real: the firmware's own binaries on the emulated chip, dealt with by the very code that the page
 //! uses. Time is the emulator's.
 
+pub mod bench;
 pub mod faults;
 pub mod frames;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -14,9 +17,12 @@ use emulator::machine::{Halt, Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
+use host::csv::Csv;
+use host::data::Decoder;
 use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::{Link, LinkError};
+use host::log::{self, Download, Loss};
 use host::protocol::image::Version;
 use host::protocol::message::CommonRequest;
 use host::update::update;
@@ -29,6 +35,8 @@ const FLASH: u32 = 0x0800_0000;
 const ENUMERATION: Duration = Duration::from_secs(5);
 /// Step in which the machine runs while an answer is awaited.
 const STEP: Time = Time::from_micros(100);
+/// Time between two looks at the program counter.
+pub const SAMPLE: Time = Time::from_micros(10);
 
 /// A file that `cargo xtask firmware` has built.
 pub fn built(name: &str) -> Vec<u8> {
@@ -71,7 +79,12 @@ impl Random {
 
 /// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in for the first time.
 pub fn factory_logger() -> EmulatedLink {
-    switched_on(Machine::new(Options::default()), "factory-1.0.0.bin")
+    factory_logger_with(Options::default())
+}
+
+/// The same, of a chip of one's choice.
+pub fn factory_logger_with(options: Options) -> EmulatedLink {
+    switched_on(Machine::new(options), "factory-1.0.0.bin")
 }
 
 /// The same on the board without NAND.
@@ -160,6 +173,86 @@ pub fn connect(mut link: EmulatedLink) -> (Conversation<EmulatedLink>, Device) {
     })
 }
 
+/// UTC at the moment a machine was made, in milliseconds since 1970: 2026-11-22T10:00:00Z.
+pub const MADE_AT: u64 = 1_795_341_600_000;
+
+/// UTC in the machine's time, in milliseconds since 1970.
+pub fn utc(link: &mut EmulatedLink) -> u64 {
+    MADE_AT + link.machine.now().millis()
+}
+
+/// Everything in a logger's log, and the pieces of it that are lost.
+pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>, Vec<Loss>) {
+    block_on(async {
+        let summary = log::read_summary(conversation)
+            .await
+            .expect("it says what is in its log");
+        let mut download = Download::new(log::whole(&summary));
+        let (mut segments, mut lost) = (Vec::new(), Vec::new());
+        while !download.is_complete() {
+            download
+                .step(conversation, |piece| match piece.content {
+                    Ok(bytes) => segments.push(bytes),
+                    Err(Loss::NeverWritten) => {}
+                    Err(loss) => lost.push(loss),
+                })
+                .await
+                .expect("it sends its log");
+        }
+        (segments, lost)
+    })
+}
+
+/// A log as CSV.
+pub fn csv(log: &[Vec<u8>]) -> String {
+    let mut csv = Csv::new();
+    let mut out = String::new();
+    for write in [false, true] {
+        if write {
+            csv.header(&mut out).expect("memory has room");
+        }
+        let mut decoder = Decoder::new();
+        for bytes in log {
+            let Ok(Some(batch)) = decoder.segment(bytes) else {
+                continue;
+            };
+            if write {
+                csv.records(&mut out, &batch, |_| true)
+                    .expect("memory has room");
+            } else {
+                csv.survey(&batch);
+            }
+        }
+    }
+    out
+}
+
+/// Lets pandas load a CSV file, and a script in Python judge the table `log` that it finds.
+///
+/// # Panics
+/// When there is no pandas, or the script finds fault.
+pub fn judge_with_pandas(folder: &str, csv: &str, script: &str) {
+    let folder = Path::new(folder);
+    fs::create_dir_all(folder).expect("the test's folder can be made");
+    let file = folder.join("log.csv");
+    fs::write(&file, csv).expect("the test's file can be written");
+    let script = format!(
+        "import sys\nimport pandas\nlog = pandas.read_csv(sys.argv[1], parse_dates=['utc'])\n{script}"
+    );
+    let python = env::var_os("LOGDOCK_PYTHON").unwrap_or_else(|| "python3".into());
+    let output = Command::new(&python)
+        .args(["-c", &script])
+        .arg(&file)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// The way to an emulated logger: its CDC byte stream, in the machine's time.
 pub struct EmulatedLink {
     /// The logger.
@@ -172,6 +265,8 @@ pub struct EmulatedLink {
     unplugged_for: Option<Duration>,
     /// The moments before operations on memory, when they are recorded.
     moments: Option<Vec<Moment>>,
+    /// How often each address was found in the program counter, when that is looked at.
+    samples: Option<BTreeMap<u32, u32>>,
 }
 
 impl EmulatedLink {
@@ -183,6 +278,7 @@ impl EmulatedLink {
             until_unplugged: None,
             unplugged_for: None,
             moments: None,
+            samples: None,
         }
     }
 
@@ -197,14 +293,21 @@ impl EmulatedLink {
 
     fn try_run(&mut self, time: Duration) -> Result<(), Halt> {
         let end = self.machine.now() + time.into();
-        let step = if self.moments.is_some() {
-            STEP
-        } else {
-            time.into()
+        let step = match self {
+            EmulatedLink {
+                samples: Some(_), ..
+            } => SAMPLE,
+            EmulatedLink {
+                moments: Some(_), ..
+            } => STEP,
+            _ => time.into(),
         };
         while self.machine.now() < end {
             let before = self.moments.is_some().then(|| self.machine.clone());
             self.machine.run_until(end.min(self.machine.now() + step))?;
+            if let Some(samples) = &mut self.samples {
+                *samples.entry(self.machine.core().pc()).or_default() += 1;
+            }
             if let (Some(moments), Some(machine)) = (&mut self.moments, before) {
                 let operations = machine.operations()..self.machine.operations();
                 if !operations.is_empty() {
@@ -232,6 +335,21 @@ impl EmulatedLink {
     /// The moments kept so far.
     pub fn take_moments(&mut self) -> Vec<Moment> {
         self.moments.take().unwrap_or_default()
+    }
+
+    /// Looks at the program counter from now on.
+    pub fn sample(&mut self) {
+        self.samples = Some(BTreeMap::new());
+    }
+
+    /// How often each address was found in it.
+    pub fn take_samples(&mut self) -> BTreeMap<u32, u32> {
+        self.samples.take().unwrap_or_default()
+    }
+
+    /// Takes the port that is there now for the one to talk to.
+    pub fn adopt(&mut self) {
+        self.opened = self.machine.usb().configurations();
     }
 
     /// Pulls the cable once that many bytes have been sent.

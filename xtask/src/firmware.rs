@@ -21,16 +21,16 @@ const BOOTLOADER: u32 = 0x0800_0000;
 /// Flash of the bootloader: the write-protected sectors 0 to 6.
 const BOOTLOADER_SIZE: u32 = 28 * 1024;
 /// First address of the application slot.
-const SLOT: u32 = BOOTLOADER + BOOTLOADER_SIZE;
+pub const SLOT: u32 = BOOTLOADER + BOOTLOADER_SIZE;
 /// Flash of the application slot, header and TLVs included.
-const SLOT_SIZE: u32 = 36 * 1024;
+pub const SLOT_SIZE: u32 = 36 * 1024;
 /// Flash that stays free in each, for the correction that is needed one day.
 const SPARE: u32 = 1024;
 /// RAM for variables and stack together; the chip has 8 KB.
 const RAM: u32 = 7 * 1024 + 512;
 
 /// One logger to build.
-struct Release {
+pub struct Release {
     version: Version,
     /// Cargo features that make it this version.
     features: &'static [&'static str],
@@ -46,7 +46,7 @@ impl Release {
 }
 
 /// Both loggers: what a device comes with, and what it is updated to.
-const RELEASES: [Release; 2] = [
+pub const RELEASES: [Release; 2] = [
     Release {
         version: Version {
             major: 1,
@@ -214,6 +214,13 @@ pub fn signed_images(project: &Project) -> Vec<PathBuf> {
         .collect()
 }
 
+/// The signed image of a release.
+pub fn image_file(project: &Project, release: &Release) -> PathBuf {
+    project
+        .firmware_files()
+        .join(format!("logger-{}.bin", release.version))
+}
+
 /// Builds one program and gives back its ELF file: the next build of the same program overwrites it.
 fn cargo_build(
     project: &Project,
@@ -343,6 +350,20 @@ impl Report {
         }
         for (program, check) in self.failures() {
             println!("over budget: {program}: not {check}");
+        }
+    }
+
+    /// Prints sizes as figures of `cargo xtask bench`.
+    pub fn print_figures(&self) {
+        for program in &self.programs {
+            let ProgramReport {
+                name,
+                flash,
+                flash_limit,
+                ..
+            } = program;
+            println!("flash-{name} {flash} B <={flash_limit}");
+            println!("ram-{name} {} B <={RAM}", program.ram());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Logdock's own commands: set-up, firmware, serving the page, tests. Run as `cargo xtask`.
 //! Must never hold logic that the page, a device or a test depends on: it only puts the pieces together.
 
+mod bench;
 mod browser;
 mod elf;
 mod firmware;
@@ -61,6 +62,12 @@ enum Task {
         #[arg(long)]
         verbose: bool,
     },
+    /// Measures every figure of the project and prints it as `name value unit goal`
+    Bench {
+        /// Prints where the time of an update goes, instead
+        #[arg(long)]
+        profile: bool,
+    },
     /// Plugs a virtual logger into this computer as a serial port
     Virtual {
         /// Keeps the logger's NAND in this file
@@ -106,6 +113,7 @@ impl Task {
                 println!("Written to {}", project.firmware_files().display());
                 Ok(report.tally().failed == 0)
             }
+            Self::Bench { profile } => bench::bench(&project, profile).map(|()| true),
             Self::Virtual {
                 nand,
                 link,

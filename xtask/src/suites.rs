@@ -44,7 +44,7 @@ const HOST_CRATES: [&str; 7] = [
     "xtask",
 ];
 /// Crates of the firmware that run on this computer, too.
-const PORTABLE_FIRMWARE: [&str; 2] = ["signature", "update"];
+const PORTABLE_FIRMWARE: [&str; 3] = ["datalog", "signature", "update"];
 /// Crates of the firmware that run on the logger alone.
 const DEVICE_FIRMWARE: [&str; 3] = ["board", "bootloader", "logger"];
 
@@ -63,7 +63,7 @@ impl Suite {
                 Need::Browser,
             ],
             Self::Firmware => &[Need::DeviceTarget, Need::PythonJudges, Need::HexWriters],
-            Self::Faults => &[Need::DeviceTarget],
+            Self::Faults => &[Need::DeviceTarget, Need::PythonJudges],
             Self::Browser => &[
                 Need::DeviceTarget,
                 Need::PageTarget,
@@ -327,7 +327,16 @@ fn test_faults(project: &Project, full: bool) -> Result<Tally> {
         .args(["--profile", "emulation", "--"])
         .args(full.then_some("--full"))
         .env("LOGDOCK_FIRMWARE", project.firmware_files());
-    count(&mut campaign, read_plain)
+    let mut tally = count(&mut campaign, read_plain)?;
+    if full {
+        let mut week = project.command("cargo");
+        week.args(["test", "--package", "logdock-tests", "--test", "week"])
+            .env("LOGDOCK_DAYS", "7")
+            .env("LOGDOCK_FIRMWARE", project.firmware_files())
+            .env("LOGDOCK_PYTHON", judge(project, "python"));
+        tally += count(&mut week, read_rust)?;
+    }
+    Ok(tally)
 }
 
 fn packages<'a>(names: &'a [&'a str]) -> impl Iterator<Item = &'a str> {

@@ -74,6 +74,10 @@ pub struct Core {
     clock: u64,
     instructions: u64,
     asleep: Time,
+    /// Cycles of its clock in sleep, but not in deep sleep, since the core was made.
+    cycles_asleep: u64,
+    /// Cycles in all before the latest reset.
+    cycles_before: u64,
     strict: bool,
     last_fault: Option<FaultReport>,
     /// Accesses to peripherals, while they are wanted.
@@ -121,6 +125,8 @@ impl Core {
             clock: 0,
             instructions: 0,
             asleep: Time::ZERO,
+            cycles_asleep: 0,
+            cycles_before: 0,
             strict: false,
             last_fault: None,
             accesses: None,
@@ -139,6 +145,8 @@ impl Core {
             now,
             instructions: self.instructions,
             asleep: self.asleep,
+            cycles_asleep: self.cycles_asleep,
+            cycles_before: self.cycles(),
             strict: self.strict,
             accesses: self.accesses.take(),
             thumb: entry & 1 != 0,
@@ -187,9 +195,10 @@ impl Core {
                 if bus.sleeping(self.sleep_deep, self.now) {
                     continue;
                 }
-                let began = self.now;
+                let (began, clock) = (self.now, self.clock);
                 self.wait(budget);
                 self.asleep += self.now - began;
+                self.cycles_asleep += self.clock - clock;
                 continue;
             }
 
@@ -236,6 +245,16 @@ impl Core {
     /// Time spent asleep since the core was made.
     pub fn asleep(&self) -> Time {
         self.asleep
+    }
+
+    /// Cycles of the core's clock since the core was made. In deep sleep there are none.
+    pub fn cycles(&self) -> u64 {
+        self.cycles_before + self.clock
+    }
+
+    /// Those of them in which it slept.
+    pub fn cycles_asleep(&self) -> u64 {
+        self.cycles_asleep
     }
 
     /// R0 to R12, SP in use (13), LR (14) or PC (15).

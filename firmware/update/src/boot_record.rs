@@ -44,15 +44,16 @@ impl BootRecord {
     /// The record; a new device has none yet and begins with [`Phase::Idle`].
     pub fn load(eeprom: &impl Eeprom) -> BootRecord {
         let mut bytes = [0; Self::LENGTH];
-        match PLACE.load(eeprom, &mut bytes) {
-            Some(_) => BootRecord::from_bytes(&bytes),
-            None => BootRecord::default(),
+        if PLACE.load(eeprom, bytes.as_chunks_mut().0) {
+            BootRecord::from_bytes(&bytes)
+        } else {
+            BootRecord::default()
         }
     }
 
     /// Makes this the record that counts.
     pub fn save(&self, eeprom: &mut impl Eeprom) -> Result<(), WriteFailed> {
-        PLACE.save(eeprom, &self.to_bytes())
+        PLACE.save(eeprom, self.to_bytes().as_chunks().0)
     }
 
     fn to_bytes(self) -> [u8; Self::LENGTH] {
