@@ -195,6 +195,8 @@ pub enum Loss {
     Unreadable,
     /// It was overwritten by newer ones, or erased, while others were read.
     Gone,
+    /// None was ever written with this number, as when power failed: nothing is missing.
+    NeverWritten,
 }
 
 impl fmt::Display for Loss {
@@ -202,6 +204,7 @@ impl fmt::Display for Loss {
         f.write_str(match self {
             Loss::Unreadable => "could not be read back from the logger's memory",
             Loss::Gone => "was overwritten or erased before it was read",
+            Loss::NeverWritten => "was never written",
         })
     }
 }
@@ -312,6 +315,7 @@ impl Download {
         for content in self.chunk.drain(..).flatten() {
             match &content {
                 Ok(bytes) => self.bytes += bytes.len() as u64,
+                Err(Loss::NeverWritten) => {}
                 Err(_) => self.lost += 1,
             }
             take(Piece {
@@ -364,6 +368,9 @@ fn first_gap<T>(chunk: &[Option<T>]) -> Option<Range<usize>> {
 
 /// What a logger sent, checked.
 fn content(sequence: u32, bytes: &[u8]) -> Result<Vec<u8>, Loss> {
+    if bytes.is_empty() {
+        return Err(Loss::NeverWritten);
+    }
     Segment::parse(bytes)
         .filter(|segment| segment.header.sequence == sequence)
         .and_then(|segment| bytes.get(..segment.length()))

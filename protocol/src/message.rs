@@ -186,7 +186,8 @@ pub enum LoggerResponse<'a> {
     Segment {
         /// Its sequence number.
         sequence: u32,
-        /// [`crate::record::Segment`]; empty when it cannot be read.
+        /// [`crate::record::Segment`]. Empty when none was ever written with this number, as when power failed before it
+        /// was; what else is no segment could not be read.
         #[serde(borrow)]
         bytes: &'a [u8],
     },

@@ -48,7 +48,7 @@ impl Adc {
     }
 
     /// Means of `times` conversions each, 1 to 4096; of those channels alone, and of none that are not analog.
-    pub fn measure(&mut self, channels: ChannelSet, times: u32) -> Measurement {
+    pub fn measure(&self, channels: ChannelSet, times: u32) -> Measurement {
         let mut measurement = Measurement::default();
         if channels.0 & !(1 << Channel::Events as u8) == 0 {
             return measurement;

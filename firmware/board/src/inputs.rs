@@ -52,11 +52,6 @@ impl Inputs {
     pub fn events(&self) -> u32 {
         EVENTS.load(Ordering::Relaxed)
     }
-
-    /// Whether a USB cable is plugged in.
-    pub fn usb_powered(&self) -> bool {
-        usb_powered()
-    }
 }
 
 /// Whether a USB cable is plugged in. [`Inputs::start`] must have been called.

@@ -6,7 +6,6 @@
 #![no_std]
 
 pub mod adc;
-mod cdc_acm;
 pub mod clock;
 pub mod crash;
 pub mod flash;

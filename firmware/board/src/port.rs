@@ -12,7 +12,7 @@ const LAST_WORDS: u64 = 50;
 
 /// The port.
 pub struct Port {
-    usb: &'static mut Usb,
+    usb: Usb,
     /// Of its own place in memory: on the stack it would be built first and moved then.
     server: &'static mut Server,
 }
@@ -23,7 +23,7 @@ impl Port {
         let server = cortex_m::singleton!(: Server = Server::new())?;
         server.set_program(program);
         Some(Port {
-            usb: Usb::start(clock, serial)?,
+            usb: Usb::start(clock, serial),
             server,
         })
     }

@@ -149,7 +149,7 @@ impl Rtc {
     }
 
     /// Keeps what a computer said of the time. A reset meanwhile leaves none.
-    pub fn set(&mut self, setting: ClockSetting) {
+    pub fn set(&self, setting: ClockSetting) {
         let mut words = setting.to_words();
         words[4] |= check(&words);
         for (index, word) in words.into_iter().enumerate() {

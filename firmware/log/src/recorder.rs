@@ -55,7 +55,7 @@ pub struct Sample {
 }
 
 /// The recorder, with the ring it writes to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recorder {
     ring: Ring,
     /// When to write.

@@ -55,7 +55,7 @@ struct Place {
 }
 
 /// The ring. It holds no memory itself: every call is given the NAND, which others may use in between.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ring {
     /// Its blocks, good and bad.
     blocks: Range<u32>,
@@ -100,36 +100,31 @@ impl Ring {
         }
         let size = self.size();
         let start = self.blocks.start;
+        let anchor = self.seek(nand, start, true, size, 0..u32::MAX);
         let mut last = None;
-        if let Some(anchor) = self.seek(nand, start, true, size, 0..u32::MAX) {
-            let head = self.find_head(nand, anchor);
-            // The ring is full when an older block follows.
-            let oldest_turn = head.turn.saturating_sub(size - 1);
+        let mut head = anchor.map(|anchor| self.find_head(nand, anchor));
+        // A layout that was cut may be readable once, and then no more: its block counts as not entered.
+        while let Some(place) = head {
+            self.head = place;
+            last = self.find_end(nand);
+            if last.is_some() {
+                break;
+            }
+            let before = self.step(place.block, -1);
+            let turns = place.turn.saturating_sub(PATIENCE)..place.turn;
+            head = self.seek(nand, before, false, size - 1, turns);
+        }
+        if let (Some(anchor), Some(head)) = (anchor, head) {
+            // When the ring is full, an older block follows.
+            let turns = head.turn.saturating_sub(size - 1)..head.turn;
+            let behind = self.step(head.block, 1);
             self.tail = self
-                .seek(
-                    nand,
-                    self.step(head.block, 1),
-                    true,
-                    size - 1,
-                    oldest_turn..head.turn,
-                )
-                .unwrap_or(if anchor.turn >= oldest_turn {
+                .seek(nand, behind, true, size - 1, turns.clone())
+                .unwrap_or(if turns.contains(&anchor.turn) {
                     anchor
                 } else {
                     head
                 });
-            self.head = head;
-            last = self.find_end(nand);
-            // A layout that was cut may be readable once, and then no more.
-            while last.is_none() {
-                let before = self.step(self.head.block, -1);
-                let Some(place) = self.seek(nand, before, false, size - 1, 0..self.head.turn)
-                else {
-                    break;
-                };
-                self.head = place;
-                last = self.find_end(nand);
-            }
         } else {
             self.head = Place {
                 block: self.blocks.end - 1,
@@ -217,7 +212,8 @@ impl Ring {
     /// Enters the next good block and empties it. With `keep` that is refused when segments in it still count.
     pub fn enter<N: Nand>(&mut self, nand: &mut N, keep: bool) -> Result<(), Trouble> {
         let mut failures = 0;
-        let mut block = self.head.block;
+        let Place { mut block, turn } = self.head;
+        let mut turn = turn.wrapping_add(1);
         for _ in 0..self.size() {
             block = self.step(block, 1);
             if block == self.tail.block && self.turns() > 0 {
@@ -235,10 +231,7 @@ impl Ring {
                 continue;
             }
             if !is_retired(nand, block) && nand.erase(block).is_ok() {
-                let next = Place {
-                    block,
-                    turn: self.head.turn.wrapping_add(1),
-                };
+                let next = Place { block, turn };
                 if self.turns() == 0 || self.tail.block == block {
                     self.tail = next;
                 }
@@ -248,6 +241,10 @@ impl Ring {
             }
             self.check_answers(nand)?;
             nand.mark_bad(block);
+            if !nand.is_bad(block) {
+                // It may go on holding a segment of this turn that a cut caught.
+                turn = turn.wrapping_add(1);
+            }
             failures += 1;
             if failures == ATTEMPTS {
                 break;
@@ -258,14 +255,20 @@ impl Ring {
 
     /// Programs segment [`Ring::next`]. When the block does not take it, it is left as it is, and has no room any more.
     pub fn program<N: Nand>(&mut self, nand: &mut N, segment: &[u8]) -> Result<(), Trouble> {
-        let (page, column) = address(self.head.block, self.sector);
+        let sector = self.sector;
+        let (page, column) = address(self.head.block, sector);
         if nand.program(page, column, segment).is_ok() {
-            self.sector += 1;
-            return Ok(());
+            // Cells that two cuts in a row caught at their very beginning look erased, and do not hold what they are given.
+            if nand.open(page).is_ok() && whole_segment(nand, sector).is_some() {
+                self.sector = sector + 1;
+                return Ok(());
+            }
+            self.sector = (sector / PAGE_SECTORS + 1) * PAGE_SECTORS;
+            return self.check_answers(nand).and(Err(Trouble::Failing));
         }
         self.check_answers(nand)?;
         // A page takes four programs: one that failed with its last keeps no mark, and its block is tried once more.
-        if self.sector < BLOCK_SECTORS - 1 {
+        if sector < BLOCK_SECTORS - 1 {
             let page = self.head.block * NAND_BLOCK_PAGES + RETIRED_PAGE;
             let _ = nand.program(page, RETIRED_COLUMN, &[0]);
         }
@@ -395,35 +398,29 @@ impl Ring {
     fn find_end<N: Nand>(&mut self, nand: &mut N) -> Option<SegmentHeader> {
         let first_page = self.head.block * NAND_BLOCK_PAGES;
         let mut last = None;
-        let mut free = 0;
+        let mut free = first_page;
         for sector in (FIRST_SECTOR..BLOCK_SECTORS).rev() {
             let (page, column) = address(self.head.block, sector);
-            if sector % PAGE_SECTORS == PAGE_SECTORS - 1 && nand.open(page).is_err() {
-                free = free.max(page + 1);
-            }
-            if reads_erased(nand, column.into()) {
+            let opens_badly = sector % PAGE_SECTORS == PAGE_SECTORS - 1 && nand.open(page).is_err();
+            if !opens_badly && reads_erased(nand, column.into()) {
                 continue;
             }
-            free = free.max(page + 1);
+            // A program that was cut right away leaves cells that read as erased: the page behind the last that holds
+            // anything is left out.
+            free = free.max(page + 2);
             last = whole_segment(nand, sector);
             if last.is_some() {
                 break;
             }
         }
-        // A program that was cut right away leaves cells that read as erased: the place behind the last segment is not
-        // used, nor is its page.
-        if let Some(header) = &last {
-            let next = header.sequence % BLOCK_SEGMENTS + FIRST_SECTOR + 1;
-            free = free.max(first_page + next / PAGE_SECTORS + 1);
-        }
         let end = first_page + NAND_BLOCK_PAGES;
         while free < end && !is_erased(nand, free) {
             free += 1;
         }
-        self.sector = (free - first_page) * PAGE_SECTORS;
-        if free >= end || is_retired(nand, self.head.block) {
-            self.sector = BLOCK_SECTORS;
-        }
+        self.sector = match free < end && !is_retired(nand, self.head.block) {
+            true => (free - first_page) * PAGE_SECTORS,
+            false => BLOCK_SECTORS,
+        };
         last
     }
 
