@@ -304,7 +304,7 @@ impl Decoder {
             self.verification.out_of_order += 1;
             return Ok(None);
         }
-        self.compare(&header, layout.as_ref());
+        self.compare(&header, layout.is_some());
         self.verification.segments += 1;
         if let Some(layout) = layout {
             self.take_layout(&layout);
@@ -336,18 +336,21 @@ impl Decoder {
     }
 
     /// Notes what lies between this segment and the one before.
-    fn compare(&mut self, header: &SegmentHeader, layout: Option<&Layout>) {
+    fn compare(&mut self, header: &SegmentHeader, has_layout: bool) {
         let lost = core::mem::take(&mut self.lost);
         self.before.missing_segments += lost;
         let Some(next) = self.next else {
             return;
         };
-        // What was told to be lost is among those that did not come. Numbers that were never used say nothing, and they
-        // are those that a logger steps over when it starts: they have no records, and the layout comes again.
+        // What was told to be lost is among those that did not come. The others may be numbers that were never used: a
+        // logger steps over some when it starts, and when its memory fails, and writes a layout behind them.
         let skipped = header.sequence.saturating_sub(next.sequence);
-        let starts = layout.is_some_and(|layout| matches!(layout.reason, LayoutReason::Start(_)));
-        let unused = starts && header.record == next.record;
-        let untold = if unused { 0 } else { skipped.saturating_sub(lost) };
+        let unused = has_layout && (header.record == next.record || lost > 0);
+        let untold = if unused {
+            0
+        } else {
+            skipped.saturating_sub(lost)
+        };
         if untold > 0 {
             self.before.missing_segments += untold;
             self.verification
