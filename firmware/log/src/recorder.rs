@@ -205,9 +205,11 @@ impl Recorder {
 
     /// What is in the log. What ECC mended is known to the NAND's driver alone, and 0 here.
     pub fn summary(&self) -> LogSummary {
+        let first = self.ring.first();
         LogSummary {
-            first: self.ring.first(),
-            next: self.ring.next(),
+            first,
+            // A memory that is not there has no next one.
+            next: self.ring.next().max(first),
             pending: self.under_way().map_or(0, |header| header.count),
             capacity: self.ring.capacity(),
             bad_blocks: self.ring.bad_blocks() as u16,

@@ -31,8 +31,8 @@ const RETIRED_COLUMN: u16 = NAND_PAGE as u16 + 1;
 const PIECE: usize = 64;
 const _: () = assert!(SEGMENT.is_multiple_of(PIECE) && PIECE > SEGMENT_HEADER);
 
-/// Pages of a block that are asked which turn it is of.
-const ASKED_PAGES: u32 = 4;
+/// Blank pages in a row behind which no segment is looked for in a block: a start leaves one.
+const BLANK_PAGES: u32 = 3;
 /// Blocks in a row, not counting those that are marked bad, that may be unreadable without hiding those behind them.
 const PATIENCE: u32 = 4;
 /// Blocks that are given up in one go before the memory counts as failing.
@@ -79,13 +79,20 @@ pub struct Ring {
 impl Ring {
     /// A ring of these blocks, not mounted. Segments before number `first` do not count any more.
     pub const fn new(blocks: Range<u32>, first: u32) -> Ring {
-        let nowhere = Place { block: 0, turn: 0 };
+        let before = Place {
+            block: blocks.end - 1,
+            turn: u32::MAX,
+        };
+        let tail = Place {
+            block: blocks.start,
+            turn: 0,
+        };
         Ring {
             blocks,
-            head: nowhere,
+            head: before,
             sector: BLOCK_SECTORS,
-            tail: nowhere,
-            cursor: nowhere,
+            tail,
+            cursor: before,
             first,
             unreadable: 0,
             unreadable_page: u32::MAX,
@@ -126,14 +133,9 @@ impl Ring {
                     head
                 });
         } else {
-            self.head = Place {
-                block: self.blocks.end - 1,
-                turn: u32::MAX,
-            };
-            self.sector = BLOCK_SECTORS;
-            self.tail = Place {
-                block: start,
-                turn: 0,
+            *self = Ring {
+                unreadable: self.unreadable,
+                ..Ring::new(self.blocks.clone(), self.first)
             };
         }
         if self.first > self.next() {
@@ -177,15 +179,15 @@ impl Ring {
         self.first = self.first().max(next.min(self.next()));
     }
 
-    /// Blocks between the oldest and the newest that are marked bad; all there are, once the ring has been through.
+    /// Blocks that are marked bad, of those that the ring has been through.
     pub fn bad_blocks(&self) -> u32 {
         let turns = self.turns();
-        let blocks = match () {
+        let passed = match () {
             () if turns == 0 => 0,
             () if self.tail.block > self.head.block => self.size(),
-            () => self.head.block - self.tail.block + 1,
+            () => self.head.block + 1 - self.blocks.start,
         };
-        blocks.saturating_sub(turns)
+        passed.saturating_sub(turns)
     }
 
     /// Most segments that there is room for, as far as bad blocks are known.
@@ -211,6 +213,7 @@ impl Ring {
 
     /// Enters the next good block and empties it. With `keep` that is refused when segments in it still count.
     pub fn enter<N: Nand>(&mut self, nand: &mut N, keep: bool) -> Result<(), Trouble> {
+        self.check_answers(nand)?;
         let mut failures = 0;
         let Place { mut block, turn } = self.head;
         let mut turn = turn.wrapping_add(1);
@@ -250,6 +253,8 @@ impl Ring {
                 break;
             }
         }
+        // Blocks were passed over that may be good: what is there is looked at anew.
+        self.mounted = false;
         Err(Trouble::Failing)
     }
 
@@ -475,15 +480,26 @@ fn whole_segment<N: Nand>(nand: &mut N, sector: u32) -> Option<SegmentHeader> {
     (belongs && crc.finish().to_le_bytes() == stored).then_some(header)
 }
 
-/// The turn of a block, from the first segment that can be read: a page that fails does not hide a whole block.
+/// The turn of a block, from the first segment that can be read: pages that fail do not hide a whole block.
 fn turn_of<N: Nand>(nand: &mut N, block: u32) -> Option<u32> {
-    (0..ASKED_PAGES).find_map(|page| {
+    let mut blank = 0;
+    for page in 0..NAND_BLOCK_PAGES {
         let sector = FIRST_SECTOR.max(page * PAGE_SECTORS);
+        let (page, column) = address(block, sector);
         // ECC may be discontent with another sector of the page.
-        let _ = nand.open(block * NAND_BLOCK_PAGES + page);
-        let header = whole_segment(nand, sector)?;
-        Some(header.sequence / BLOCK_SEGMENTS)
-    })
+        let opened = nand.open(page);
+        if let Some(header) = whole_segment(nand, sector) {
+            return Some(header.sequence / BLOCK_SEGMENTS);
+        }
+        blank = match opened.is_ok() && reads_erased(nand, column.into()) {
+            true => blank + 1,
+            false => 0,
+        };
+        if blank == BLANK_PAGES {
+            break;
+        }
+    }
+    None
 }
 
 /// Whether a page is erased to its last byte.

@@ -140,7 +140,9 @@ fn every_good_block_is_erased_as_often_as_any_other() {
         assert!(most - least <= 1, "{erases:?}");
         assert!(*most >= round, "{erases:?}");
     }
-    assert_eq!(logger.recorder.summary().rounds, 39);
+    // Further on than the last block, which is a bad one.
+    logger.push(BLOCK_SEGMENTS);
+    assert_eq!(logger.recorder.summary().rounds, 40);
     assert_eq!(logger.recorder.summary().bad_blocks, 4);
 }
 
@@ -182,9 +184,8 @@ fn a_full_log_keeps_its_oldest_segments_when_it_is_told_to() {
     );
     logger.start();
     logger.push(5);
-    let summary = logger.recorder.summary();
-    assert_eq!(summary.next - summary.first, 6, "a layout and five records");
     logger.check("erased");
+    assert_eq!(logger.kept.len(), 6, "a layout and five records");
 }
 
 #[test]
@@ -358,10 +359,11 @@ fn blocks_fail_and_nothing_is_lost() {
                 logger.check(&why);
             }
             assert!(!logger.chip.failures.is_empty());
+            logger.push(7 * BLOCK_SEGMENTS);
+            logger.check("once more around");
             if failure == Failure::Worn {
                 let block = *logger.chip.failures.keys().next().unwrap();
                 assert!(logger.chip.is_bad(block), "{at}: marked in the end");
-                assert_eq!(logger.recorder.summary().bad_blocks, 1);
             }
         }
     }
@@ -430,7 +432,7 @@ fn a_chip_that_takes_nothing_is_left_alone_for_a_while() {
 #[test]
 fn a_long_random_life() {
     quiet();
-    for seed in 0..120 {
+    for seed in 0..150 {
         let mut random = Random::new(seed);
         let mut chip = Chip::new(14);
         for _ in 0..random.below(4) {
