@@ -300,6 +300,7 @@ fn power_may_be_cut_at_any_operation() {
 /// A computer goes on with the update, and power is cut again. `index` says where.
 fn cut_again_while_it_goes_on(machine: Machine, index: usize) -> Result<Machine, String> {
     let (mut conversation, device) = connect(powered(machine));
+    confirm(&mut conversation, &device)?;
     conversation.link().record();
     let next = other_than(&device);
     update_to(&mut conversation, &device, next)
@@ -314,6 +315,16 @@ fn cut_again_while_it_goes_on(machine: Machine, index: usize) -> Result<Machine,
     moment
         .cut(point)
         .map_err(|why| format!("second cut {point:?}: {why}"))
+}
+
+/// Confirms an image on trial, as the page does when it finds one.
+fn confirm(conversation: &mut Conversation<EmulatedLink>, device: &Device) -> Result<(), String> {
+    if let (Phase::Trial { .. }, Some(image)) = (device.phase, device.running) {
+        let digest = image.digest;
+        block_on(conversation.tell(CommonRequest::Confirm { digest }))
+            .map_err(|error| format!("confirm: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Switched on again.
@@ -350,10 +361,7 @@ fn recovers(machine: Machine) -> Result<Option<Version>, String> {
     if waits && found.is_some() && running(&device) != Some(V1_0) || !waits && found.is_none() {
         return Err(format!("{found:?}, {:?}: waits {waits}", device.phase));
     }
-    if let (Phase::Trial { .. }, Some(digest)) = (device.phase, found) {
-        block_on(conversation.tell(CommonRequest::Confirm { digest }))
-            .map_err(|error| format!("confirm: {error}"))?;
-    }
+    confirm(&mut conversation, &device)?;
     let next = other_than(&device);
     let after = update_to(&mut conversation, &device, next)
         .map_err(|error| format!("the next update: {error}"))?;
