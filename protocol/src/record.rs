@@ -98,6 +98,8 @@ pub const SEGMENT: usize = 512;
 pub const SEGMENT_HEADER: usize = 40;
 /// The most bytes of data in a segment.
 pub const SEGMENT_DATA: usize = SEGMENT - SEGMENT_HEADER;
+/// The most records in a segment, however small they are.
+pub const MAX_RECORDS: usize = 64;
 
 /// Begins each segment.
 const MAGIC: [u8; 2] = *b"LD";
@@ -243,6 +245,11 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
+    /// Bytes of it, header included.
+    pub fn length(&self) -> usize {
+        SEGMENT_HEADER + self.data.len()
+    }
+
     /// From the beginning of `bytes`. None when it is no whole segment.
     pub fn parse(bytes: &'a [u8]) -> Option<Segment<'a>> {
         let (head, rest) = bytes.split_first_chunk::<SEGMENT_HEADER>()?;

@@ -116,6 +116,11 @@ impl<'a> Settings<'a> {
         iter.0.is_empty()
     }
 
+    /// As they came.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// One after the other, up to the first that cannot be read.
     pub fn iter(&self) -> Iter<'a> {
         Iter(self.0)

@@ -3,7 +3,8 @@
 use host::device::Device;
 use host::settings::{Setting, Value};
 use leptos::prelude::*;
-use protocol::device::{Phase, Program, Status};
+use protocol::device::{Phase, Program};
+use protocol::record::{Channel, Status};
 
 use super::dynamic::{flag, text, when};
 use super::welcome::Connect;
@@ -57,9 +58,9 @@ pub(crate) fn DeviceCard(logger: Logger) -> impl IntoView {
             .map(|running| short(running.digest))
             .unwrap_or_default()
     });
-    let supply = of_status(|status| format!("{} V", decimal(f64::from(status.supply) / 1000.0, 2)));
+    let supply = of_status(|status| format!("{} V", decimal(value(status, Channel::Supply), 2)));
     let temperature =
-        of_status(|status| format!("{} °C", decimal(f64::from(status.temperature) / 100.0, 1)));
+        of_status(|status| format!("{} °C", decimal(value(status, Channel::Temperature), 1)));
     view! {
         <section class="card device" aria-label="Logger" class:away=away>
             <div class="who">
@@ -77,9 +78,9 @@ pub(crate) fn DeviceCard(logger: Logger) -> impl IntoView {
                 <Fact name="Supply" fact="supply" value=supply />
                 <Fact name="Temperature" fact="temperature" value=temperature />
                 <Fact
-                    name="Records since start"
+                    name="Records"
                     fact="records"
-                    value=of_status(|status| count(status.records))
+                    value=of_status(|status| count(status.next_record))
                 />
             </dl>
             <p class="image">
@@ -91,6 +92,12 @@ pub(crate) fn DeviceCard(logger: Logger) -> impl IntoView {
             )}
         </section>
     }
+}
+
+/// The latest value of a channel, in its unit.
+fn value(status: &Status, channel: Channel) -> f64 {
+    let scale = 10f64.powi(channel.decimals().into());
+    f64::from(status.values[channel as usize]) / scale
 }
 
 #[component]

@@ -1,6 +1,8 @@
 //! The settings form, drawn from what the logger says of its settings. It knows none of them by itself.
 
-use host::settings::{Kind, Setting, Value, explain, number_text, read_number};
+use host::settings::{
+    Kind, Setting, Value, explain, number_text, read_number, read_time, time_text,
+};
 use leptos::prelude::*;
 use protocol::settings::{Problem, SettingId};
 use wasm_bindgen::JsCast;
@@ -29,6 +31,7 @@ enum Draft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     NoNumber,
+    NoTime,
     Problem(Problem),
 }
 
@@ -48,6 +51,7 @@ impl Field {
             (Kind::Number { decimals, .. }, Draft::Text(text)) => {
                 Value::Number(read_number(&text, *decimals).ok_or(Fault::NoNumber)?)
             }
+            (Kind::Time, Draft::Text(text)) => Value::Time(read_time(&text).ok_or(Fault::NoTime)?),
             (_, Draft::Text(text)) => Value::Text(text),
         };
         self.setting.kind.check(&value).map_err(Fault::Problem)?;
@@ -77,6 +81,7 @@ fn draft_of(kind: &Kind, value: &Value) -> Draft {
         }
         (Value::Number(number), _) => Draft::Text(number.to_string()),
         (Value::Text(text), _) => Draft::Text(text.clone()),
+        (Value::Time(seconds), _) => Draft::Text(time_text(*seconds)),
     }
 }
 
@@ -334,7 +339,7 @@ fn Input(
             }
             .into_any()
         }
-        Kind::Number { .. } | Kind::Text { .. } => {
+        Kind::Number { .. } | Kind::Text { .. } | Kind::Time => {
             let (class, keyboard) = match field.setting.kind {
                 Kind::Number { .. } => ("number", "decimal"),
                 _ => ("text", "text"),
@@ -382,6 +387,7 @@ fn range(kind: &Kind) -> String {
                 + "."
         }
         Kind::Text { max_length, .. } => format!("At most {max_length} characters."),
+        Kind::Time => "UTC, such as 2026-11-22T10:00Z.".into(),
         Kind::Toggle { .. } | Kind::Choice { .. } => String::new(),
     }
 }
@@ -397,6 +403,7 @@ fn problem(logger: Logger, field: &Field) -> Option<String> {
             }
             _ => return None,
         },
+        Err(Fault::NoTime) => "must be a time in UTC, such as 2026-11-22T10:00Z".into(),
         Err(Fault::Problem(problem)) => explain(problem).to_string(),
         Ok(_) => logger.written.with(|written| match written {
             Some(Written::Refused(id, problem)) if *id == field.setting.id => {
