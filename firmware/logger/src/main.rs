@@ -143,7 +143,8 @@ struct Reading {
 
 struct Logger<'a> {
     sampler: &'a Sampler,
-    engine: Engine<Sampling<'a, ApplicationFlash>, Sampling<'a, DataEeprom>, Sampling<'a, ImageMemory>>,
+    engine:
+        Engine<Sampling<'a, ApplicationFlash>, Sampling<'a, DataEeprom>, Sampling<'a, ImageMemory>>,
     settings: SettingsStore,
     state: State,
     recorder: Recorder,
@@ -358,9 +359,10 @@ impl<'a> Logger<'a> {
         if !POSSIBLE_TIMES.contains(&utc) {
             return Err(Refusal::ImpossibleTime);
         }
-        self.begin(LayoutReason::Change);
         let rtc = &self.sampler.rtc;
+        // Before anything that takes time.
         let now = rtc.now();
+        self.begin(LayoutReason::Change);
         let utc_offset = utc as i64 - now as i64;
         let drift = rtc.setting().and_then(|before| {
             drift(before.utc_offset - utc_offset, now - before.set_at).or(before.drift)
