@@ -14,9 +14,8 @@ import serial
 from serial.tools import list_ports
 
 USB_ID = 0x1209, 0x0001
-COMMON, LOGGER = 0, 1
 HELLO, INFO, BEGIN, DATA, FINISH, INSTALL, REBOOT, CONFIRM = 0, 1, 2, 3, 4, 6, 7, 8
-DESCRIBE, WRITE = 0, 1
+COMMON, LOGGER, DESCRIBE, WRITE = 0, 1, 0, 1
 REFUSED, WRONG_OFFSET, NO_SUCH_SETTING = 0, 5, 11
 REFUSALS = ("unknown request,damaged frame,unsupported version,hello first,no upload,wrong offset,image,memory,"
             "nothing staged,an update is on trial,another image runs,no such setting,setting,another log").split(",")

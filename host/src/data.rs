@@ -245,6 +245,8 @@ pub struct Decoder {
     before: Before,
     /// What comes next, once something came.
     next: Option<Next>,
+    /// Segments that are known to be lost since the last one came.
+    lost: u32,
     verification: Verification,
 }
 
@@ -270,6 +272,16 @@ impl Decoder {
         &self.verification
     }
 
+    /// The next segment is lost, and had this number.
+    pub fn lost(&mut self, sequence: u32) {
+        let missing = &mut self.verification.missing_segments;
+        match missing.last_mut() {
+            Some(range) if range.end == sequence => range.end += 1,
+            _ => missing.push(sequence..sequence.saturating_add(1)),
+        }
+        self.lost += 1;
+    }
+
     /// The next segment, from the beginning of `bytes`. A layout has no records; it says what those behind it are.
     ///
     /// # Errors
@@ -292,7 +304,7 @@ impl Decoder {
             self.verification.out_of_order += 1;
             return Ok(None);
         }
-        self.compare(&header);
+        self.compare(&header, layout.is_some());
         self.verification.segments += 1;
         if let Some(layout) = layout {
             self.take_layout(&layout);
@@ -324,16 +336,33 @@ impl Decoder {
     }
 
     /// Notes what lies between this segment and the one before.
-    fn compare(&mut self, header: &SegmentHeader) {
+    fn compare(&mut self, header: &SegmentHeader, has_layout: bool) {
+        let lost = core::mem::take(&mut self.lost);
+        self.before.missing_segments += lost;
         let Some(next) = self.next else {
             return;
         };
-        if header.sequence > next.sequence {
-            let missing = next.sequence..header.sequence;
+        // What was told to be lost is among those that did not come. The others may be numbers that were never used: a
+        // logger steps over some when it starts, and when its memory fails, and writes a layout behind them.
+        let skipped = header.sequence.saturating_sub(next.sequence);
+        let unused = has_layout && (header.record == next.record || lost > 0);
+        let untold = if unused {
+            0
+        } else {
+            skipped.saturating_sub(lost)
+        };
+        if untold > 0 {
+            self.before.missing_segments += untold;
+            self.verification
+                .missing_segments
+                .push(header.sequence - untold..header.sequence);
+        }
+        let missing = lost + untold;
+        if missing > 0 {
             let most = SEGMENT_DATA / header.channels.record_length().max(1);
             let records = header.record.saturating_sub(next.record) as usize;
             // As many records as are missing fill all of these segments: no layout is among them.
-            let are_records = records > (missing.len() - 1) * most.min(MAX_RECORDS);
+            let are_records = records > (missing as usize - 1) * most.min(MAX_RECORDS);
             let same = header.session == next.session
                 && next
                     .channels
@@ -341,8 +370,6 @@ impl Decoder {
             if !are_records || !same {
                 self.run = None;
             }
-            self.before.missing_segments += missing.len() as u32;
-            self.verification.missing_segments.push(missing);
         }
         if header.record > next.record {
             let missing = next.record..header.record;

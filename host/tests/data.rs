@@ -218,6 +218,44 @@ fn what_is_missing_is_seen() {
 }
 
 #[test]
+fn numbers_that_were_never_used_are_not_missing() {
+    let mut writer = Writer::new();
+    let start = LayoutReason::Start(ResetCause::PowerOn);
+    let mut log = vec![
+        writer.layout(start, "Tank", "V", 10_000),
+        writer.records(10),
+    ];
+    // Power failed while a page was written.
+    writer.sequence += 3;
+    writer.session += 1;
+    writer.time = 100;
+    log.push(writer.layout(start, "Tank", "V", 10_000));
+    log.push(writer.records(10));
+    let mut decoder = Decoder::new();
+    for bytes in &log {
+        decoder.segment(bytes).unwrap();
+    }
+    assert!(decoder.verification().is_whole());
+    assert!(
+        csv_of(&log)
+            .lines()
+            .nth(11)
+            .unwrap()
+            .ends_with(",started: power came up")
+    );
+
+    // One of them is known to be lost.
+    let mut decoder = Decoder::new();
+    decoder.segment(&log[0]).unwrap();
+    decoder.segment(&log[1]).unwrap();
+    decoder.lost(2);
+    decoder.segment(&log[2]).unwrap();
+    let batch = decoder.segment(&log[3]).unwrap().unwrap();
+    assert_eq!(batch.before.missing_segments, 1);
+    assert_eq!(decoder.verification().missing_segments, vec![2..3]);
+}
+
+#[test]
 fn what_comes_twice_counts_once() {
     let mut writer = Writer::new();
     let mut decoder = Decoder::new();

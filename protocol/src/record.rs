@@ -168,24 +168,28 @@ fn offset_from_bytes(bytes: [u8; 6]) -> Option<i64> {
 impl SegmentHeader {
     /// Writes the header without its CRC: of a segment that is still being filled.
     pub fn write(&self, out: &mut [u8; SEGMENT_HEADER]) {
-        let mut to = Writer(out);
-        to.put(&MAGIC);
-        to.put(&[
-            FORMAT,
-            match self.kind {
-                SegmentKind::Layout => 1,
-                SegmentKind::Records => 2,
-            },
-        ]);
-        to.put(&self.sequence.to_le_bytes());
-        to.put(&self.record.to_le_bytes());
-        to.put(&self.session.to_le_bytes());
-        to.put(&self.count.to_le_bytes());
-        to.put(&six_bytes(self.time as i64));
-        to.put(&offset_to_bytes(self.utc_offset));
-        to.put(&self.interval.to_le_bytes());
-        to.put(&[self.channels.0, self.alarms.0]);
-        to.put(&self.length.to_le_bytes());
+        let kind = match self.kind {
+            SegmentKind::Layout => 1,
+            SegmentKind::Records => 2,
+        };
+        let [m, n] = MAGIC;
+        // Two numbers of 48 bits share three words.
+        let (time, offset) = (self.time, self.utc_offset.unwrap_or(UNKNOWN) as u64);
+        let halves = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
+        let words = [
+            u32::from_le_bytes([m, n, FORMAT, kind]),
+            self.sequence,
+            self.record,
+            halves(self.session, self.count),
+            time as u32,
+            halves((time >> 32) as u16, offset as u16),
+            (offset >> 16) as u32,
+            self.interval,
+            u32::from_le_bytes([self.channels.0, self.alarms.0, 0, 0]) | halves(0, self.length),
+        ];
+        for (bytes, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
     }
 
     /// Writes the header and its CRC in front of `length` bytes of data, which are there already. Gives back the bytes of
@@ -201,29 +205,33 @@ impl SegmentHeader {
 
     /// Reads the header alone, without its CRC: to find the way in the log. None when it does not begin as one.
     pub fn peek(bytes: &[u8; SEGMENT_HEADER]) -> Option<SegmentHeader> {
-        let mut from = Reader(bytes);
-        if from.take() != MAGIC {
-            return None;
+        let mut words = [0; SEGMENT_HEADER / 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
         }
-        let [format, kind] = from.take();
+        let [m, n, format, kind] = words[0].to_le_bytes();
+        let [channels, alarms, ..] = words[8].to_le_bytes();
+        // Its sign is in the highest of 48 bits.
+        let offset = (u64::from(words[5] >> 16) << 16 | u64::from(words[6]) << 32) as i64 >> 16;
         let header = SegmentHeader {
             kind: match kind {
                 1 => SegmentKind::Layout,
                 2 => SegmentKind::Records,
                 _ => return None,
             },
-            sequence: u32::from_le_bytes(from.take()),
-            record: u32::from_le_bytes(from.take()),
-            session: u16::from_le_bytes(from.take()),
-            count: u16::from_le_bytes(from.take()),
-            time: from_six_bytes(from.take()) as u64 & 0xFFFF_FFFF_FFFF,
-            utc_offset: offset_from_bytes(from.take()),
-            interval: u32::from_le_bytes(from.take()),
-            channels: ChannelSet(from.take::<1>()[0]),
-            alarms: ChannelSet(from.take::<1>()[0]),
-            length: u16::from_le_bytes(from.take()),
+            sequence: words[1],
+            record: words[2],
+            session: words[3] as u16,
+            count: (words[3] >> 16) as u16,
+            time: u64::from(words[4]) | u64::from(words[5] as u16) << 32,
+            utc_offset: Some(offset).filter(|offset| *offset != UNKNOWN),
+            interval: words[7],
+            channels: ChannelSet(channels),
+            alarms: ChannelSet(alarms),
+            length: (words[8] >> 16) as u16,
         };
-        (format == FORMAT && usize::from(header.length) <= SEGMENT_DATA).then_some(header)
+        let known = [m, n] == MAGIC && format == FORMAT;
+        (known && usize::from(header.length) <= SEGMENT_DATA).then_some(header)
     }
 }
 

@@ -249,7 +249,7 @@ fn a_part_is_found_by_its_time() {
     for (from, to) in [
         (known_from + 100_000, known_from + 160_000),
         (known_from + 1_000_000, known_from + 1_000_000),
-        (known_from - 1_000_000, known_from + 5_000),
+        (known_from.saturating_sub(1_000_000), known_from + 5_000),
         (until - 10_000, until + 10_000),
         (until + 10_000, until + 20_000),
     ] {
@@ -317,7 +317,7 @@ fn a_clock_that_runs_too_fast_is_told_and_set() {
         // 27 ms in each second.
         assert!((26_900..27_300).contains(&ahead), "{ahead} ms");
         let drift = read_health(&mut conversation).await.unwrap().drift.unwrap();
-        assert!((27_000..27_060).contains(&drift), "{drift} ppm");
+        assert!((27_015..27_040).contains(&drift), "{drift} ppm");
         let status = read_status(&mut conversation).await.unwrap();
         let now = utc(conversation.link()) as i64;
         let told = status.time as i64 + status.utc_offset.unwrap();

@@ -27,7 +27,7 @@ use protocol::message::{CommonRequest, CommonResponse, LoggerRequest, LoggerResp
 use protocol::record::{
     Channel, ChannelSet, Health, Layout, LayoutReason, LogSummary, Recording, SEGMENT, Status,
 };
-use protocol::settings::Settings;
+use protocol::settings::{Setting, Settings};
 use sampler::{Plan, Sample, Sampler, Sampling};
 use settings::{SettingsStore, Start};
 use state::State;
@@ -194,38 +194,35 @@ impl<'a> Logger<'a> {
         sampler: &'a Sampler,
         new_session: bool,
     ) -> Self {
-        let mut state = State::load(&engine.eeprom);
+        let state = State::load(&engine.eeprom);
         let settings = SettingsStore::load(&engine.eeprom);
-        let recorder = Recorder::new(
-            END_BLOCK..BLOCKS,
-            state.first,
-            settings.configuration.rules(),
-        );
-        let (cause, place) = reset::take();
-        let mut changed = state.count(cause);
-        if place.is_some() {
-            state.health.crash = place;
-        }
-        if new_session {
-            state.session = state.session.wrapping_add(1);
-            changed = true;
-        }
+        let rules = settings.configuration.rules();
         let mut logger = Logger {
             started: sampler.rtc.now(),
             sampler,
             engine,
             settings,
+            recorder: Recorder::new(END_BLOCK..BLOCKS, state.first, rules),
             state,
-            recorder,
             reading: None,
         };
-        if changed {
-            logger.state.save(&mut logger.engine.eeprom);
-        }
+        logger.count_start(new_session);
         logger.recorder.mount(&mut logger.engine.nand);
-        logger.begin(LayoutReason::Start(cause));
+        logger.begin(LayoutReason::Start(logger.state.reset));
         logger.plan();
         logger
+    }
+
+    /// Takes in why the program started, and keeps what that changes.
+    #[inline(never)]
+    fn count_start(&mut self, new_session: bool) {
+        let counted = self.state.count(reset::take());
+        if new_session {
+            self.state.session = self.state.session.wrapping_add(1);
+        }
+        if counted || new_session {
+            self.state.save(&mut self.engine.eeprom);
+        }
     }
 
     /// The recorder, the memory it writes to, what it is told, and the clock.
@@ -411,11 +408,8 @@ impl<'a> Logger<'a> {
     }
 
     fn health(&self) -> Health {
-        Health {
-            uptime: self.uptime(),
-            drift: self.sampler.rtc.setting().and_then(|it| it.drift),
-            ..self.state.health
-        }
+        let drift = self.sampler.rtc.setting().and_then(|clock| clock.drift);
+        self.state.health(self.uptime(), drift)
     }
 
     fn summary(&self) -> LogSummary {
@@ -490,7 +484,7 @@ impl Handler for Logger<'_> {
             LoggerRequest::DescribeSetting { index } => {
                 let descriptor =
                     settings::descriptor(index.into()).ok_or(Refusal::NoSuchSetting)?;
-                let mut window = [0; settings::LONGEST];
+                let mut window = [0; Setting::LONGEST];
                 let value = self
                     .settings
                     .value(&self.engine.eeprom, &descriptor, &mut window);
@@ -548,6 +542,7 @@ impl Handler for Logger<'_> {
 }
 
 #[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    crash::keep();
     program::restart()
 }

@@ -7,9 +7,7 @@
 use datalog::recorder::Rules;
 use protocol::message::{Refusal, StorageError};
 use protocol::record::{CHANNELS, Channel, ChannelLayout, ChannelSet};
-use protocol::settings::{
-    Descriptor, Kind, MAX_TEXT, Problem, Setting, SettingId, Settings, Value,
-};
+use protocol::settings::{Descriptor, Kind, Problem, Setting, SettingId, Settings, Value};
 use update::engine::FREE_EEPROM;
 use update::memory::{Eeprom, WriteFailed};
 use update::twin::{Kept, Twin};
@@ -80,7 +78,7 @@ static GENERAL: &[Descriptor<'static>] = &[
         NAME,
         "Logger",
         "Name",
-        "What this logger is called.",
+        "What it is called.",
         Kind::Text {
             max_length: 24,
             default: "Logger",
@@ -111,7 +109,7 @@ static GENERAL: &[Descriptor<'static>] = &[
         AVERAGING,
         "Recording",
         "Averaging",
-        "How many conversions make one value: more are quieter, and take more power.",
+        "Conversions that make one value: more are quieter and take more power.",
         Kind::Choice {
             options: "1\n4\n16",
             default: 0,
@@ -131,14 +129,14 @@ static GENERAL: &[Descriptor<'static>] = &[
         START_TIME,
         "Start",
         "Start time",
-        "For a start at a set time. The logger's clock must be set.",
+        "Needs a clock that is set.",
         Kind::Time,
     ),
     entry(
         START_CHANNEL,
         "Start",
         "Channel",
-        "For a start at a threshold: what is compared.",
+        "What the threshold is for.",
         Kind::Choice {
             options: "Supply\nTemperature\nInput A\nInput B\nEvents",
             default: 0,
@@ -155,7 +153,7 @@ static GENERAL: &[Descriptor<'static>] = &[
         START_WHEN,
         "Start",
         "When the value",
-        "Counts at once if it is there already.",
+        "Also if it is there already.",
         Kind::Choice {
             options: "rises above\nfalls below",
             default: 0,
@@ -165,7 +163,7 @@ static GENERAL: &[Descriptor<'static>] = &[
         WHEN_FULL,
         "Memory",
         "When full",
-        "What happens when there is no room for more records.",
+        "When there is no room for more records.",
         Kind::Choice {
             options: "overwrite the oldest\nstop",
             default: 0,
@@ -175,7 +173,7 @@ static GENERAL: &[Descriptor<'static>] = &[
         SAVE_RECORDS,
         "Memory",
         "Save after",
-        "Loss of power costs at most so many records. Few of them fill memory sooner.",
+        "Most records that loss of power costs. Few fill memory sooner.",
         Kind::Number {
             min: 1,
             max: 64,
@@ -188,7 +186,7 @@ static GENERAL: &[Descriptor<'static>] = &[
         SAVE_SECONDS,
         "Memory",
         "Save at latest after",
-        "Loss of power costs at most the records of this time.",
+        "Most time that loss of power costs.",
         Kind::Number {
             min: 1,
             max: 60,
@@ -205,7 +203,7 @@ static CHANNEL: &[Descriptor<'static>] = &[
         CHANNEL_ON,
         "",
         "Record",
-        "Whether it is in the records.",
+        "Whether records have it.",
         Kind::Toggle { default: true },
     ),
     entry(
@@ -222,7 +220,7 @@ static CHANNEL: &[Descriptor<'static>] = &[
         CHANNEL_UNIT,
         "",
         "Unit",
-        "Unit of its values, after gain and offset.",
+        "Of its values, after gain and offset.",
         Kind::Text {
             max_length: ChannelLayout::UNIT as u8,
             default: "",
@@ -308,9 +306,6 @@ const PLACE: Twin = Twin {
 /// First byte of EEPROM behind the settings.
 pub const SETTINGS_END: u32 = FREE_EEPROM + 2 * PLACE.copy_size;
 
-/// The most bytes that a setting takes, however its numbers are written: number (3), kind (5), length (5) and text.
-pub const LONGEST: usize = 3 + 5 + 5 + MAX_TEXT;
-
 /// The settings: what was set, in EEPROM, and what follows from it for the logger.
 pub struct SettingsStore {
     kept: Kept,
@@ -320,6 +315,7 @@ pub struct SettingsStore {
 
 impl SettingsStore {
     /// Takes over the kept values; defaults stay where there are none.
+    #[inline(never)]
     pub fn load(eeprom: &impl Eeprom) -> SettingsStore {
         let mut settings = SettingsStore {
             kept: Kept::default(),
@@ -339,7 +335,7 @@ impl SettingsStore {
             self.configuration
                 .set(descriptor.id, &descriptor.kind.default_value());
         }
-        let mut window = [0; LONGEST];
+        let mut window = [0; Setting::LONGEST];
         let mut offset = 0;
         while let Some((id, length)) = self.look(eeprom, offset, &mut window) {
             if let Some(descriptor) = find(id)
@@ -357,7 +353,7 @@ impl SettingsStore {
         &self,
         eeprom: &impl Eeprom,
         descriptor: &Descriptor<'static>,
-        window: &'w mut [u8; LONGEST],
+        window: &'w mut [u8; Setting::LONGEST],
     ) -> Value<'w> {
         let mut offset = 0;
         let mut found = false;
@@ -376,12 +372,12 @@ impl SettingsStore {
         &self,
         eeprom: &impl Eeprom,
         offset: u32,
-        window: &mut [u8; LONGEST],
+        window: &mut [u8; Setting::LONGEST],
     ) -> Option<(SettingId, u32)> {
         let left = self.kept.length.saturating_sub(offset);
-        let there = &mut window[..LONGEST.min(left as usize)];
+        let there = &mut window[..Setting::LONGEST.min(left as usize)];
         self.kept.read(eeprom, offset, there);
-        let (setting, rest) = take(there)?;
+        let (setting, rest) = Setting::take(there)?;
         Some((setting.id, (there.len() - rest.len()) as u32))
     }
 
@@ -401,7 +397,7 @@ impl SettingsStore {
     fn text(&self, eeprom: &impl Eeprom, channel: Channel, id: u16, out: &mut [u8]) {
         let id = SettingId(FIRST_CHANNEL + channel as u16 * CHANNEL_STEP + id);
         if let Some(descriptor) = find(id)
-            && let Value::Text(text) = self.value(eeprom, &descriptor, &mut [0; LONGEST])
+            && let Value::Text(text) = self.value(eeprom, &descriptor, &mut [0; Setting::LONGEST])
         {
             for (out, byte) in out.iter_mut().zip(text.bytes()) {
                 *out = byte;
@@ -413,7 +409,7 @@ impl SettingsStore {
     #[inline(never)]
     pub fn check(&self, changes: &Settings<'_>) -> Result<(), Refusal> {
         let mut rest = changes.bytes();
-        while let Some((change, after)) = take(rest) {
+        while let Some((change, after)) = Setting::take(rest) {
             find(change.id)
                 .ok_or(Problem::Unknown)
                 .and_then(|descriptor| descriptor.kind.check(&change.value))
@@ -443,7 +439,7 @@ impl SettingsStore {
             offset: 0,
             changes: changes.bytes(),
             rest: changes.bytes(),
-            window: [0; LONGEST],
+            window: [0; Setting::LONGEST],
             at: 0,
             end: 0,
         };
@@ -471,7 +467,7 @@ struct Merged<'a> {
     /// Changes that are still to come.
     rest: &'a [u8],
     /// The setting whose bytes are being given.
-    window: [u8; LONGEST],
+    window: [u8; Setting::LONGEST],
     at: usize,
     end: usize,
 }
@@ -488,7 +484,7 @@ impl Merged<'_> {
                     self.end = length as usize;
                 }
             } else {
-                let (change, rest) = take(self.rest)?;
+                let (change, rest) = Setting::take(self.rest)?;
                 let length = self.rest.len() - rest.len();
                 if !contains(rest, change.id) {
                     self.window
@@ -505,22 +501,16 @@ impl Merged<'_> {
     }
 }
 
-/// The first of several settings, and the bytes behind it.
-#[inline(never)]
-fn take(bytes: &[u8]) -> Option<(Setting<'_>, &[u8])> {
-    postcard::take_from_bytes(bytes).ok()
-}
-
 /// The value at the beginning of `window`, if the setting takes it: what another firmware allowed may not be allowed
 /// here.
 fn accepted<'w>(window: &'w [u8], descriptor: &Descriptor) -> Option<Value<'w>> {
-    take(window)
+    Setting::take(window)
         .map(|(setting, _)| setting.value)
         .filter(|value| descriptor.kind.check(value).is_ok())
 }
 
 fn contains(mut settings: &[u8], id: SettingId) -> bool {
-    while let Some((setting, rest)) = take(settings) {
+    while let Some((setting, rest)) = Setting::take(settings) {
         if setting.id == id {
             return true;
         }

@@ -6,11 +6,12 @@ use protocol::MAX_PACKET;
 use protocol::device::Program;
 use protocol::frame::{Decoder, max_length};
 use protocol::message::{
-    CommonRequest, CommonResponse, Hello, Message, Never, Packet, Refusal, sequence_of,
+    CommonRequest, CommonResponse, Hello, LoggerResponse, Message, Packet, Refusal, Response,
+    sequence_of,
 };
 use protocol::record::SEGMENT;
 use protocol::{MAX_DATA, NEWEST_VERSION, OLDEST_VERSION};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Bytes of image data that a computer may have under way. USB holds back what does not fit, so it is only there to
 /// bridge the computer's own delays.
@@ -66,16 +67,16 @@ impl Reply<'_> {
 
     /// Answers with something that both programs say.
     pub fn common(&mut self, response: CommonResponse<'_>) {
-        self.send::<_, Never>(Message::Common(response));
+        self.send(Message::Common(response));
     }
 
-    /// Answers with something else.
-    pub fn other<L: Serialize>(&mut self, response: L) {
-        self.send::<Never, _>(Message::Logger(response));
+    /// Answers with something that the application alone says.
+    pub fn other(&mut self, response: LoggerResponse<'_>) {
+        self.send(Message::Logger(response));
     }
 
     #[inline(never)]
-    fn send<C: Serialize, L: Serialize>(&mut self, message: Message<C, L>) {
+    fn send(&mut self, message: Response<'_>) {
         let packet = Packet {
             sequence: self.sequence,
             message,
