@@ -54,13 +54,30 @@ pub struct Sample {
     pub values: [i32; CHANNELS],
 }
 
+/// A header that says nothing yet.
+const EMPTY: SegmentHeader = SegmentHeader {
+    kind: SegmentKind::Records,
+    sequence: 0,
+    record: 0,
+    session: 0,
+    count: 0,
+    time: 0,
+    utc_offset: None,
+    interval: 0,
+    channels: ChannelSet(0),
+    alarms: ChannelSet(0),
+    length: 0,
+};
+
 /// The recorder, with the ring it writes to.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     ring: Ring,
     /// When to write.
     pub rules: Rules,
-    /// The segment under way, its header in front, without number and CRC; no header when there is none.
+    /// Of the segment under way; without records when there is none.
+    header: SegmentHeader,
+    /// The segment under way: its data, behind room for the header.
     segment: [u8; SEGMENT],
     /// Number of the next record.
     next_record: u32,
@@ -77,6 +94,7 @@ impl Recorder {
         Recorder {
             ring: Ring::new(blocks, first),
             rules,
+            header: EMPTY,
             segment: [0; SEGMENT],
             next_record: 0,
             layout: None,
@@ -92,38 +110,28 @@ impl Recorder {
 
     /// Takes a record.
     pub fn push<N: Nand>(&mut self, nand: &mut N, source: &impl Source, sample: &Sample) {
-        let length = sample.channels.record_length();
-        let goes_on = |header: &SegmentHeader| {
-            let next = header.time + u64::from(header.interval) * u64::from(header.count);
-            header.channels == sample.channels
-                && header.interval == sample.interval
-                && next == sample.time
-        };
-        if self.under_way().is_some_and(|header| !goes_on(&header)) {
+        let length = sample.channels.record_length() as u16;
+        if !self.goes_on(sample) {
             self.write_if_any(nand, source, sample.time);
         }
-        let header = self.under_way().unwrap_or_else(|| {
+        if self.header.count == 0 {
             // Memory is looked for now, so that no record is taken that there is no room for.
             let result = self.find_place(nand, source, sample.time);
             self.note(result, sample.time);
-            SegmentHeader {
-                interval: sample.interval,
-                channels: sample.channels,
-                ..self.header(source, SegmentKind::Records, sample.time)
-            }
-        });
+            self.header = self.new_header(source, SegmentKind::Records, sample.time);
+            self.header.interval = sample.interval;
+            self.header.channels = sample.channels;
+        }
         if self.trouble == Some(Trouble::Full) {
             return;
         }
         self.next_record = self.next_record.wrapping_add(1);
         // A segment that could not be written has no room.
-        if !goes_on(&header) || usize::from(header.length) + length > SEGMENT_DATA {
+        if !self.goes_on(sample) || !self.has_room(length) {
             return;
         }
-        let mut place = self
-            .segment
-            .iter_mut()
-            .skip(SEGMENT_HEADER + usize::from(header.length));
+        let start = SEGMENT_HEADER + usize::from(self.header.length);
+        let mut place = self.segment.iter_mut().skip(start);
         for channel in sample.channels.iter() {
             let value = sample.values.get(channel as usize).copied().unwrap_or(0);
             for byte in value.to_le_bytes().iter().take(channel.width()) {
@@ -132,16 +140,10 @@ impl Recorder {
                 }
             }
         }
-        let header = SegmentHeader {
-            count: header.count + 1,
-            length: header.length + length as u16,
-            alarms: ChannelSet(header.alarms.0 | sample.alarms.0),
-            ..header
-        };
-        self.keep(&header);
-        if header.count >= self.rules.records.into()
-            || usize::from(header.length) + length > SEGMENT_DATA
-        {
+        self.header.count += 1;
+        self.header.length += length;
+        self.header.alarms.0 |= sample.alarms.0;
+        if self.header.count >= self.rules.records.into() || !self.has_room(length) {
             self.write_if_any(nand, source, sample.time);
         }
     }
@@ -155,9 +157,8 @@ impl Recorder {
 
     /// The time of the clock at which [`Recorder::tick`] has something to do.
     pub fn due(&self) -> Option<u64> {
-        let header = self.under_way()?;
-        let written = header.time + u64::from(self.rules.seconds) * 1000;
-        Some(written.max(self.retry))
+        let written = self.header.time + self.pause();
+        (self.header.count > 0).then_some(written.max(self.retry))
     }
 
     /// Writes the segment under way now: before a restart, for instance.
@@ -193,14 +194,12 @@ impl Recorder {
         sequence: u32,
         out: &mut [u8; SEGMENT],
     ) -> Result<usize, Unreadable> {
-        match self.under_way() {
-            Some(header) if sequence == self.ring.next() => {
-                *out = self.segment;
-                let sealed = SegmentHeader { sequence, ..header }.seal(out);
-                Ok(sealed.map_or(0, <[u8]>::len))
-            }
-            _ => self.ring.read(nand, sequence, out),
+        if self.header.count == 0 || sequence != self.ring.next() {
+            return self.ring.read(nand, sequence, out);
         }
+        *out = self.segment;
+        self.header.sequence = sequence;
+        Ok(self.header.seal(out).map_or(0, <[u8]>::len))
     }
 
     /// What is in the log. What ECC mended is known to the NAND's driver alone, and 0 here.
@@ -210,7 +209,7 @@ impl Recorder {
             first,
             // A memory that is not there has no next one.
             next: self.ring.next().max(first),
-            pending: self.under_way().map_or(0, |header| header.count),
+            pending: self.header.count,
             capacity: self.ring.capacity(),
             bad_blocks: self.ring.bad_blocks() as u16,
             rounds: self.ring.rounds(),
@@ -229,54 +228,53 @@ impl Recorder {
         self.trouble
     }
 
-    /// The segment under way.
-    fn under_way(&self) -> Option<SegmentHeader> {
-        self.segment.first_chunk().and_then(SegmentHeader::peek)
+    /// Whether a record may stand behind those in the segment under way.
+    fn goes_on(&self, sample: &Sample) -> bool {
+        let header = &self.header;
+        let passed = u64::from(header.interval) * u64::from(header.count);
+        header.channels == sample.channels
+            && header.interval == sample.interval
+            && header.time + passed == sample.time
     }
 
-    fn keep(&mut self, header: &SegmentHeader) {
-        if let Some(place) = self.segment.first_chunk_mut() {
-            header.write(place);
-        }
+    fn has_room(&self, length: u16) -> bool {
+        usize::from(self.header.length + length) <= SEGMENT_DATA
     }
 
-    fn drop_segment(&mut self) {
-        self.segment[0] = 0;
+    /// How long a segment may wait, and how long a memory that failed is left alone, in milliseconds.
+    fn pause(&self) -> u64 {
+        u64::from(u32::from(self.rules.seconds) * 1000)
     }
 
     /// A header for what comes next.
-    fn header(&self, source: &impl Source, kind: SegmentKind, time: u64) -> SegmentHeader {
+    fn new_header(&self, source: &impl Source, kind: SegmentKind, time: u64) -> SegmentHeader {
+        let record = match self.header.count {
+            0 => self.next_record,
+            _ => self.header.record,
+        };
         SegmentHeader {
             kind,
             sequence: self.ring.next(),
-            record: self
-                .under_way()
-                .map_or(self.next_record, |header| header.record),
+            record,
             session: source.session(),
-            count: 0,
             time,
             utc_offset: source.utc_offset(),
-            interval: 0,
-            channels: ChannelSet::default(),
-            alarms: ChannelSet::default(),
-            length: 0,
+            ..EMPTY
         }
     }
 
     fn try_mount<N: Nand>(&mut self, nand: &mut N) -> Result<(), Trouble> {
-        if let Some(last) = self.ring.mount(nand)? {
-            let end = last.record.wrapping_add(last.count.into());
-            // The memory may have taken the segment under way just before it stopped answering.
-            if self.under_way().is_some_and(|header| end > header.record) {
-                self.drop_segment();
-            }
-            self.next_record = self.next_record.max(end);
+        let end = self.ring.mount(nand)?;
+        // The memory may have taken the segment under way just before it stopped answering.
+        if end > self.header.record {
+            self.header.count = 0;
         }
+        self.next_record = self.next_record.max(end);
         Ok(())
     }
 
     fn write_if_any<N: Nand>(&mut self, nand: &mut N, source: &impl Source, now: u64) {
-        if self.under_way().is_some() {
+        if self.header.count > 0 {
             let result = self.write(nand, source, now);
             self.note(result, now);
         }
@@ -286,7 +284,7 @@ impl Recorder {
     fn note(&mut self, result: Result<(), Trouble>, now: u64) {
         self.trouble = result.err();
         if self.trouble.is_some() && now >= self.retry {
-            self.retry = now + u64::from(self.rules.seconds) * 1000;
+            self.retry = now + self.pause();
         }
     }
 
@@ -298,15 +296,14 @@ impl Recorder {
     ) -> Result<(), Trouble> {
         for _ in 0..ATTEMPTS {
             self.find_place(nand, source, now)?;
-            let Some(header) = self.under_way() else {
+            if self.header.count == 0 {
                 return Ok(());
-            };
-            let sequence = self.ring.next();
-            let header = SegmentHeader { sequence, ..header };
-            if let Some(bytes) = header.seal(&mut self.segment)
+            }
+            self.header.sequence = self.ring.next();
+            if let Some(bytes) = self.header.seal(&mut self.segment)
                 && self.ring.program(nand, bytes).is_ok()
             {
-                self.drop_segment();
+                self.header.count = 0;
                 return Ok(());
             }
         }
@@ -340,10 +337,8 @@ impl Recorder {
             if let Some(data) = bytes.last_chunk_mut() {
                 source.layout(reason).write(data);
             }
-            let header = SegmentHeader {
-                length: Layout::LENGTH as u16,
-                ..self.header(source, SegmentKind::Layout, now)
-            };
+            let mut header = self.new_header(source, SegmentKind::Layout, now);
+            header.length = Layout::LENGTH as u16;
             if let Some(bytes) = header.seal(&mut bytes)
                 && self.ring.program(nand, bytes).is_ok()
             {

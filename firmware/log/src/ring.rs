@@ -54,6 +54,27 @@ struct Place {
     turn: u32,
 }
 
+/// What the ring needs of a header.
+#[derive(Clone, Copy)]
+struct Found {
+    sequence: u32,
+    /// Number of the record behind it.
+    next_record: u32,
+    /// Bytes of data.
+    length: usize,
+}
+
+impl Found {
+    fn peek(bytes: &[u8; SEGMENT_HEADER]) -> Option<Found> {
+        let header = SegmentHeader::peek(bytes)?;
+        Some(Found {
+            sequence: header.sequence,
+            next_record: header.record.wrapping_add(header.count.into()),
+            length: header.length.into(),
+        })
+    }
+}
+
 /// The ring. It holds no memory itself: every call is given the NAND, which others may use in between.
 #[derive(Clone, Debug)]
 pub struct Ring {
@@ -100,14 +121,14 @@ impl Ring {
         }
     }
 
-    /// Finds the newest segment, and gives its header: none when there is none.
-    pub fn mount<N: Nand>(&mut self, nand: &mut N) -> Result<Option<SegmentHeader>, Trouble> {
+    /// Finds the newest segment, and gives the number of the record behind it.
+    pub fn mount<N: Nand>(&mut self, nand: &mut N) -> Result<u32, Trouble> {
         if !nand.is_there() {
             return Err(Trouble::Failing);
         }
         let size = self.size();
         let start = self.blocks.start;
-        let anchor = self.seek(nand, start, true, size, 0..u32::MAX);
+        let anchor = self.seek(nand, start, 1, 0..u32::MAX);
         let mut last = None;
         let mut head = anchor.map(|anchor| self.find_head(nand, anchor));
         // A layout that was cut may be readable once, and then no more: its block counts as not entered.
@@ -119,19 +140,19 @@ impl Ring {
             }
             let before = self.step(place.block, -1);
             let turns = place.turn.saturating_sub(PATIENCE)..place.turn;
-            head = self.seek(nand, before, false, size - 1, turns);
+            head = self.seek(nand, before, -1, turns);
         }
         if let (Some(anchor), Some(head)) = (anchor, head) {
             // When the ring is full, an older block follows.
             let turns = head.turn.saturating_sub(size - 1)..head.turn;
             let behind = self.step(head.block, 1);
-            self.tail = self
-                .seek(nand, behind, true, size - 1, turns.clone())
-                .unwrap_or(if turns.contains(&anchor.turn) {
+            self.tail = self.seek(nand, behind, 1, turns.clone()).unwrap_or(
+                if turns.contains(&anchor.turn) {
                     anchor
                 } else {
                     head
-                });
+                },
+            );
         } else {
             *self = Ring {
                 unreadable: self.unreadable,
@@ -140,18 +161,17 @@ impl Ring {
         }
         if self.first > self.next() {
             // The memory is another one, or was emptied. No number is given out twice all the same.
-            let turn = self.first.div_ceil(BLOCK_SEGMENTS);
-            if last.is_none() {
-                self.tail.turn = turn;
-            }
-            self.head.turn = turn.wrapping_sub(1);
+            self.head.turn = self.first / BLOCK_SEGMENTS;
             self.sector = BLOCK_SECTORS;
+            if last.is_none() {
+                self.tail.turn = self.head.turn + 1;
+            }
         }
         self.cursor = self.head;
         // What went wrong on the way may have been that it stopped answering.
         self.mounted = nand.is_there();
         if self.mounted {
-            Ok(last)
+            Ok(last.map_or(0, |last| last.next_record))
         } else {
             Err(Trouble::Failing)
         }
@@ -226,9 +246,7 @@ impl Ring {
                 }
                 let behind = self.step(block, 1);
                 let turns = end..self.head.turn.wrapping_add(1);
-                self.tail = self
-                    .seek(nand, behind, true, self.size(), turns)
-                    .unwrap_or(self.head);
+                self.tail = self.seek(nand, behind, 1, turns).unwrap_or(self.head);
             }
             if nand.is_bad(block) {
                 continue;
@@ -263,7 +281,7 @@ impl Ring {
         let sector = self.sector;
         let (page, column) = address(self.head.block, sector);
         if nand.program(page, column, segment).is_ok() {
-            // Cells that two cuts in a row caught at their very beginning look erased, and do not hold what they are given.
+            // Cells that a cut caught at its very beginning look erased, and need not hold what they are given.
             if nand.open(page).is_ok() && whole_segment(nand, sector).is_some() {
                 self.sector = sector + 1;
                 return Ok(());
@@ -298,16 +316,16 @@ impl Ring {
         let sector = sequence % BLOCK_SEGMENTS + FIRST_SECTOR;
         let (page, column) = address(block, sector);
         let opened = nand.open(page).is_ok();
-        let header = match opened {
+        let found = match opened {
             true => {
                 nand.read(column, out);
-                out.first_chunk().and_then(SegmentHeader::peek)
+                out.first_chunk().and_then(Found::peek)
             }
             // Another sector of the page may be the one that is damaged.
             false => whole_segment(nand, sector).inspect(|_| nand.read(column, out)),
         };
-        if let Some(header) = header.filter(|header| header.sequence == sequence) {
-            return Ok(SEGMENT_HEADER + usize::from(header.length));
+        if let Some(found) = found.filter(|found| found.sequence == sequence) {
+            return Ok(SEGMENT_HEADER + found.length);
         }
         if opened && out.iter().all(|byte| *byte == 0xFF) {
             return Ok(0);
@@ -351,17 +369,16 @@ impl Ring {
         }
     }
 
-    /// The first of `steps` blocks from `block` on, or back, that is of one of these turns.
+    /// The first block from this one on, a step each time, that is of one of these turns.
     fn seek<N: Nand>(
         &self,
         nand: &mut N,
         mut block: u32,
-        forward: bool,
-        steps: u32,
+        step: i32,
         turns: Range<u32>,
     ) -> Option<Place> {
         let mut patience = PATIENCE;
-        for _ in 0..steps {
+        for _ in 0..self.size() {
             if !nand.is_bad(block) {
                 if let Some(turn) = turn_of(nand, block).filter(|turn| turns.contains(turn)) {
                     return Some(Place { block, turn });
@@ -371,7 +388,7 @@ impl Ring {
                     break;
                 }
             }
-            block = self.step(block, if forward { 1 } else { -1 });
+            block = self.step(block, step);
         }
         None
     }
@@ -384,15 +401,15 @@ impl Ring {
             let mut end = self.blocks.end;
             while end - head.block > 1 {
                 let middle = (head.block + end) >> 1;
-                match self.seek(nand, middle, true, end - middle, head.turn..u32::MAX) {
-                    Some(place) => head = place,
-                    None => end = middle,
+                match self.seek(nand, middle, 1, head.turn..u32::MAX) {
+                    Some(place) if place.block >= middle => head = place,
+                    _ => end = middle,
                 }
             }
             // A block that neither erases nor takes a mark keeps what it held long ago, and may have misled the search.
             let behind = self.step(head.block, 1);
             let newer = head.turn.saturating_add(1)..u32::MAX;
-            match self.seek(nand, behind, true, self.size() - 1, newer) {
+            match self.seek(nand, behind, 1, newer) {
                 Some(place) => head = place,
                 None => return head,
             }
@@ -400,7 +417,7 @@ impl Ring {
     }
 
     /// The newest segment of the newest block; what follows it begins with a page that no cut can have touched.
-    fn find_end<N: Nand>(&mut self, nand: &mut N) -> Option<SegmentHeader> {
+    fn find_end<N: Nand>(&mut self, nand: &mut N) -> Option<Found> {
         let first_page = self.head.block * NAND_BLOCK_PAGES;
         let mut last = None;
         let mut free = first_page;
@@ -418,13 +435,9 @@ impl Ring {
                 break;
             }
         }
-        let end = first_page + NAND_BLOCK_PAGES;
-        while free < end && !is_erased(nand, free) {
-            free += 1;
-        }
-        self.sector = match free < end && !is_retired(nand, self.head.block) {
-            true => (free - first_page) * PAGE_SECTORS,
-            false => BLOCK_SECTORS,
+        self.sector = match is_retired(nand, self.head.block) {
+            true => BLOCK_SECTORS,
+            false => BLOCK_SECTORS.min((free - first_page) * PAGE_SECTORS),
         };
         last
     }
@@ -438,16 +451,12 @@ impl Ring {
         while self.cursor.turn != turn {
             let at = self.cursor;
             let distance = turn.wrapping_sub(at.turn) as i32;
-            let forward = distance > 0;
-            let turns = if forward {
-                at.turn.wrapping_add(1)..turn.wrapping_add(1)
-            } else {
-                turn..at.turn
+            let (step, turns) = match distance > 0 {
+                true => (1, at.turn.wrapping_add(1)..turn.wrapping_add(1)),
+                false => (-1, turn..at.turn),
             };
             let target = self.step(at.block, distance);
-            self.cursor = self
-                .seek(nand, target, forward, self.size(), turns)
-                .ok_or(Unreadable)?;
+            self.cursor = self.seek(nand, target, step, turns).ok_or(Unreadable)?;
         }
         Ok(self.cursor.block)
     }
@@ -458,17 +467,17 @@ fn address(block: u32, sector: u32) -> (u32, u16) {
     (page, (sector % PAGE_SECTORS) as u16 * SEGMENT as u16)
 }
 
-/// The header of a segment that is whole, and lies where it belongs; from the page that was opened last.
-fn whole_segment<N: Nand>(nand: &mut N, sector: u32) -> Option<SegmentHeader> {
+/// A segment that is whole, and lies where it belongs; from the page that was opened last.
+fn whole_segment<N: Nand>(nand: &mut N, sector: u32) -> Option<Found> {
     let (_, mut column) = address(0, sector);
     let mut piece = [0; SEGMENT_HEADER];
     nand.read(column, &mut piece);
-    let header = SegmentHeader::peek(&piece)?;
+    let found = Found::peek(&piece)?;
     let (fields, stored) = piece.split_last_chunk::<4>()?;
     let stored = *stored;
     let mut crc = Crc32::default();
     crc.update(fields);
-    let mut left = usize::from(header.length);
+    let mut left = found.length;
     while left > 0 {
         column += SEGMENT_HEADER as u16;
         let piece = piece.get_mut(..left.min(SEGMENT_HEADER))?;
@@ -476,8 +485,8 @@ fn whole_segment<N: Nand>(nand: &mut N, sector: u32) -> Option<SegmentHeader> {
         crc.update(piece);
         left -= piece.len();
     }
-    let belongs = header.sequence % BLOCK_SEGMENTS + FIRST_SECTOR == sector;
-    (belongs && crc.finish().to_le_bytes() == stored).then_some(header)
+    let belongs = found.sequence % BLOCK_SEGMENTS + FIRST_SECTOR == sector;
+    (belongs && crc.finish().to_le_bytes() == stored).then_some(found)
 }
 
 /// The turn of a block, from the first segment that can be read: pages that fail do not hide a whole block.
@@ -488,8 +497,8 @@ fn turn_of<N: Nand>(nand: &mut N, block: u32) -> Option<u32> {
         let (page, column) = address(block, sector);
         // ECC may be discontent with another sector of the page.
         let opened = nand.open(page);
-        if let Some(header) = whole_segment(nand, sector) {
-            return Some(header.sequence / BLOCK_SEGMENTS);
+        if let Some(found) = whole_segment(nand, sector) {
+            return Some(found.sequence / BLOCK_SEGMENTS);
         }
         blank = match opened.is_ok() && reads_erased(nand, column.into()) {
             true => blank + 1,
@@ -500,14 +509,6 @@ fn turn_of<N: Nand>(nand: &mut N, block: u32) -> Option<u32> {
         }
     }
     None
-}
-
-/// Whether a page is erased to its last byte.
-fn is_erased<N: Nand>(nand: &mut N, page: u32) -> bool {
-    nand.open(page).is_ok()
-        && (0..NAND_PAGE)
-            .step_by(PIECE)
-            .all(|column| reads_erased(nand, column))
 }
 
 /// Whether [`PIECE`] bytes of the page that was opened last are erased.
