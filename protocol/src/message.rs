@@ -92,6 +92,8 @@ pub enum CommonRequest<'a> {
         /// Digest of the running image.
         digest: Digest,
     },
+    /// Install the image before the running one at the next restart: on trial, as one that was sent.
+    GoBack,
 }
 
 /// What a computer asks of the application.

@@ -141,6 +141,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             CommonRequest::FinishUpload => self.finish()?,
             CommonRequest::AbortUpload => self.upload = Upload::None,
             CommonRequest::Install => self.install()?,
+            CommonRequest::GoBack => self.go_back()?,
             CommonRequest::Confirm { digest } => self.confirm(digest)?,
             CommonRequest::Reboot => self.restart = true,
         }
@@ -281,8 +282,29 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             _ if self.record.phase == Phase::Pending => return Ok(()),
             _ => return Err(Refusal::NothingStaged),
         };
+        self.make_pending(slot)
+    }
+
+    /// The image before becomes the staged one; then everything is as with one that was sent, and the one that runs now
+    /// becomes the one before.
+    #[inline(never)]
+    fn go_back(&mut self) -> Result<(), Refusal> {
+        if self.on_trial() && !self.waits {
+            return Err(Refusal::TrialUnderWay);
+        }
+        let previous = self.record.previous;
+        match previous {
+            Some(slot) if self.held(previous).is_some() => self.make_pending(slot),
+            // Asked again, for the answer was lost.
+            None if self.record.phase == Phase::Pending => Ok(()),
+            _ => Err(Refusal::NothingStaged),
+        }
+    }
+
+    fn make_pending(&mut self, slot: Slot) -> Result<(), Refusal> {
         self.save(|record| {
             record.staged = Some(slot);
+            record.previous = record.previous.filter(|&previous| previous != slot);
             record.phase = Phase::Pending;
         })
         .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))
