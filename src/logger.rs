@@ -157,6 +157,8 @@ impl Step {
 /// What goes on while the image is copied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Copying {
+    /// The logger restarts into update mode, for only there can it take the image.
+    Preparing,
     /// Bytes go over.
     Sending {
         /// Bytes per second; none until there is something to measure.
@@ -171,8 +173,8 @@ pub(crate) enum Copying {
 /// An update under way, or how it went.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Course {
-    /// What ran before.
-    pub(crate) from: Option<Version>,
+    /// What ran before and is kept until the new one has proven itself; none when the logger has no room for both.
+    pub(crate) kept_version: Option<Version>,
     /// What is being installed.
     pub(crate) to: Version,
     /// The step under way; when the update ended, the one it ended in.
@@ -466,7 +468,10 @@ impl Logger {
     pub(crate) fn update_begins(self, device: &Device, file: &FirmwareFile, checked_in: f64) {
         self.confirmed.set(None);
         self.course.set(Some(Course {
-            from: device.running.map(|running| running.version),
+            kept_version: device
+                .running
+                .filter(|_| !device.direct)
+                .map(|running| running.version),
             to: file.version(),
             step: Step::Copied,
             took: vec![checked_in],
@@ -596,6 +601,7 @@ impl Course {
     fn progresses(&mut self, progress: Progress) {
         let now = now();
         match progress {
+            Progress::Preparing => self.copying = Copying::Preparing,
             Progress::Sending { kept, total } => {
                 let (since, first) = *self.run.get_or_insert((now, kept));
                 let time = now - since;

@@ -4,10 +4,11 @@
 //! computer's clock.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use crate::board::Board;
 use crate::chip::Chip;
-use crate::chip::flash::{EEPROM_SIZE, OptionBytes};
+use crate::chip::flash::{EEPROM_SIZE, Flash, OptionBytes};
 use crate::chip::rcc::LSI;
 use crate::chip::usart::Serial;
 use crate::cpu::bus::{Bus, ResetCause};
@@ -192,6 +193,31 @@ impl Machine {
             resets: Resets::default(),
             last_reset: None,
         }
+    }
+
+    /// A logger, switched off, with the memories of `other` and nothing else of it: no plan, no cable, no time that passed.
+    ///
+    /// # Panics
+    /// When `other` is switched on: what an operation under way leaves behind is not decided yet.
+    pub fn with_memories(options: Options, other: &Machine) -> Machine {
+        assert!(!other.on, "memories outlive a loss of power");
+        let mut machine = Machine::new(options);
+        machine.memory = Memory::with_flash(&other.memory);
+        *machine.chip.flash_mut() = Flash::with_cells(other.chip.flash());
+        machine.chip.board.nand = Nand::with_cells(&other.chip.board.nand, machine.random.next());
+        machine
+    }
+
+    /// Feeds what a loss of power leaves to `hasher`: flash, EEPROM, option bytes, and the NAND with what its ECC makes of
+    /// each page. Two machines that feed the same are the same machine in [`Machine::with_memories`], and run alike.
+    ///
+    /// # Panics
+    /// When it is switched on, as [`Machine::with_memories`].
+    pub fn hash_memories(&self, hasher: &mut impl Hasher) {
+        assert!(!self.on, "memories outlive a loss of power");
+        self.memory.flash().hash(hasher);
+        self.chip.flash().hash_cells(hasher);
+        self.chip.board.nand.hash_cells(hasher);
     }
 
     /// Puts `bytes` into flash as a programmer does, whatever was there.
@@ -756,6 +782,41 @@ mod tests {
         let mut machine = powered(&program);
         finish(&mut machine);
         assert_eq!(result(&machine, 0) & 1 << 17, 1 << 17, "FWWERR");
+    }
+
+    #[test]
+    fn waiting_in_ram_for_flash_takes_the_same_cycles_with_every_access_recorded() {
+        // Two erases, each awaited by a loop of its own: str r6,[r1]; ldr r4,[r3]; tst r4,r5; bne; nop; str r6,[r1];
+        // ldr r4,[r3]; lsls r7,r4,#31; bne; bkpt
+        let code: [u16; 10] = [
+            0x600E, 0x681C, 0x422C, 0xD1FC, 0xBF00, 0x600E, 0x681C, 0x07E7, 0xD1FC, 0xBE07,
+        ];
+        let program = Program::new()
+            .at_32_mhz()
+            .unlock_flash()
+            .write(FLASH + 4, 1 << 3 | 1 << 9)
+            .stop();
+        let runs = [false, true].map(|recorded| {
+            let mut machine = powered(&program);
+            finish(&mut machine);
+            for (cells, half) in machine.ram_mut()[0x200..].chunks_exact_mut(2).zip(code) {
+                cells.copy_from_slice(&half.to_le_bytes());
+            }
+            let core = machine.core_mut();
+            core.set_register(1, FLASH_BASE + 0x8000);
+            core.set_register(3, FLASH + 0x18);
+            core.set_register(5, 1);
+            core.set_pc(RAM_BASE + 0x200);
+            core.record_accesses(recorded);
+            let start = machine.now();
+            finish(&mut machine);
+            assert!(machine.now().since(start) > Time::from_micros(6400));
+            let core = machine.core();
+            let registers = [0, 1, 2, 3, 4, 5, 6, 7, 15].map(|n| core.register(n));
+            (machine.now(), core.instructions(), core.xpsr(), registers)
+        });
+        assert_eq!(runs[0], runs[1]);
+        assert!(runs[0].1 > 50_000, "{} instructions", runs[0].1);
     }
 
     #[test]
@@ -1386,6 +1447,51 @@ mod tests {
         );
         assert_eq!(machine.core().pc(), copy.core().pc());
         assert_eq!(machine.ram()[..], copy.ram()[..]);
+    }
+
+    fn memories(machine: &Machine) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        machine.hash_memories(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn memories_are_told_apart_by_each_of_their_cells_and_by_nothing_else() {
+        let mut machine = powered(&Program::new().stop());
+        finish(&mut machine);
+        machine.power_off();
+        let before = memories(&machine);
+        let fresh = Machine::with_memories(Options::default(), &machine);
+        assert_eq!(memories(&fresh), before);
+        assert_eq!(fresh.now(), Time::ZERO);
+        assert_eq!(fresh.flash()[..], machine.flash()[..]);
+
+        let changes: [fn(&mut Machine); 7] = [
+            |machine| machine.program_flash(FLASH_BASE + 0xFFFF, &[1]).unwrap(),
+            |machine| machine.program_eeprom(2047, &[1]).unwrap(),
+            |machine| {
+                let mut options = machine.option_bytes();
+                options.write_protection = 1;
+                machine.set_option_bytes(options);
+            },
+            |machine| machine.nand_mut().load_page(65_535, &[0xFE; 2112]),
+            |machine| {
+                machine.nand_mut().load_page(65_535, &[0xFE; 2112]);
+                machine.nand_mut().set_bit_errors(65_535, 3, 1);
+            },
+            |machine| machine.nand_mut().fail_erase(5),
+            |machine| machine.nand_mut().set_answers(false),
+        ];
+        let mut seen = vec![before];
+        for change in changes {
+            let mut changed = fresh.clone();
+            change(&mut changed);
+            let hash = memories(&changed);
+            assert!(!seen.contains(&hash), "change {}", seen.len());
+            let again = Machine::with_memories(Options::default(), &changed);
+            assert_eq!(memories(&again), hash, "change {}", seen.len());
+            seen.push(hash);
+        }
     }
 
     #[test]

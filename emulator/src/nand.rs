@@ -3,6 +3,7 @@
 //! Facts are the datasheet's (W25N01GVxxxG/T/R, revision "N"). It must never do what the datasheet forbids silently:
 //! what a driver may not do ends up in [`Nand::violations`].
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::fault::{Faults, OperationKind, Place, Random, tear};
@@ -86,7 +87,7 @@ const PROTECTION_RESET: u8 = 0x7C;
 pub const JEDEC_ID: [u8; 3] = [0xEF, 0xAA, 0x21];
 
 /// What makes one device unlike another. The default is one that is perfect and always takes the typical time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Character {
     /// Decides what is left to chance.
     pub seed: u64,
@@ -99,7 +100,7 @@ pub struct Character {
 }
 
 /// How fast bit errors come. The datasheet promises 100,000 erases; smaller numbers make a test short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Wear {
     /// Erases of a block after which a sector in it has one wrong bit on average. Beyond twice as many its next erase
     /// may fail, and then fails for ever.
@@ -109,7 +110,7 @@ pub struct Wear {
 }
 
 /// A page that has been programmed since its block was erased.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Page {
     data: [u8; PAGE_BYTES],
     programs: u8,
@@ -259,6 +260,33 @@ impl Nand {
             }
         }
         nand
+    }
+
+    /// A device with the cells and the character of `other`, as it is after a loss of power; what is left to chance from
+    /// here on is decided by `seed`.
+    pub(crate) fn with_cells(other: &Nand, seed: u64) -> Nand {
+        Nand {
+            blocks: other.blocks.clone(),
+            answers: other.answers,
+            character: other.character,
+            random: Random::new(seed),
+            ..Nand::new()
+        }
+    }
+
+    /// Everything about the cells that a driver could come to see. Counts of erases and reads do not show unless cells
+    /// wear out by them.
+    pub(crate) fn hash_cells(&self, hasher: &mut impl Hasher) {
+        (self.answers, self.character).hash(hasher);
+        let wears = self.character.wear.is_some();
+        for (number, block) in self.blocks.iter().enumerate() {
+            let Some(block) = block else { continue };
+            (number, block.fails_erase, block.fails_program).hash(hasher);
+            if wears {
+                (block.erases, block.reads).hash(hasher);
+            }
+            block.pages.hash(hasher);
+        }
     }
 
     /// Content of a page (0..65,536), main and spare, without regard to ECC; `None` when it is erased.

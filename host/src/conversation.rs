@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use protocol::MAX_PACKET;
 use protocol::frame::{Decoder, max_length};
-use protocol::image::Digest;
+use protocol::image::{Digest, HEADER_SIZE};
 use protocol::message::{
     CommonRequest, CommonResponse, Hello, LoggerRequest, LoggerResponse, Packet, Refusal, Request,
     Response, StorageError,
@@ -18,6 +18,8 @@ use crate::link::{Link, LinkError};
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long it has for answers that are the result of reading or writing a whole image.
 const WORK_TIMEOUT: Duration = Duration::from_secs(6);
+/// Bytes of the initial stack pointer and the reset vector, with which the payload begins.
+const VECTORS: usize = 8;
 /// How often a request is sent before the logger counts as silent.
 pub(crate) const TRIES: usize = 4;
 /// The longest answer that is taken, in bytes: more than any that today's loggers give.
@@ -298,6 +300,35 @@ impl<L: Link> Conversation<L> {
             }
         }
         Err(TalkError::Silent)
+    }
+
+    /// Shows a logger that has no image store what it looks at before it erases its firmware: the image's beginning and
+    /// its TLVs, from `trailer` on. Then [`Conversation::upload`] sends all of it.
+    pub async fn announce(
+        &mut self,
+        digest: Digest,
+        image: &[u8],
+        trailer: usize,
+    ) -> Result<(), TalkError> {
+        let length = image.len() as u32;
+        let kept = self
+            .ask(CommonRequest::BeginUpload { digest, length }, received)
+            .await?;
+        // It has looked at them before: the upload goes on.
+        if kept > 0 {
+            return Ok(());
+        }
+        for part in [0..usize::from(HEADER_SIZE) + VECTORS, trailer..image.len()] {
+            let offset = part.start as u32;
+            let data = image.get(part).ok_or(TalkError::Unexpected)?;
+            let request = CommonRequest::UploadData { offset, data };
+            match self.ask(request, received).await {
+                // Or it has seen this part, but its answer was lost.
+                Ok(_) | Err(TalkError::Refused(Refusal::WrongOffset { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Sends an image in windows, from where the logger stands. `progress` gets the bytes that the logger keeps safe.

@@ -74,7 +74,7 @@ pub enum Value {
     Choice(u8),
     /// Text.
     Text(String),
-    /// UTC in seconds since 1970, or none.
+    /// UTC as in 2026-11-22T10:00:00Z, or none.
     Time(Option<u32>),
 }
 
@@ -245,6 +245,127 @@ pub async fn write<L: Link>(
         .await
 }
 
+/// A value as people write it: `1.5`, `on`, a choice's name, a text, a moment in UTC or `none`.
+pub fn value_text(kind: &Kind, value: &Value) -> String {
+    match (kind, value) {
+        (Kind::Number { decimals, .. }, Value::Number(number)) => number_text(*number, *decimals),
+        (Kind::Choice { options, .. }, Value::Choice(index)) => options
+            .get(usize::from(*index))
+            .cloned()
+            .unwrap_or_else(|| index.to_string()),
+        (_, Value::Toggle(true)) => "on".into(),
+        (_, Value::Toggle(false)) => "off".into(),
+        (_, Value::Number(number)) => number.to_string(),
+        (_, Value::Choice(index)) => index.to_string(),
+        (_, Value::Text(text)) => text.clone(),
+        (_, Value::Time(seconds)) => time_text(*seconds),
+    }
+}
+
+/// The reverse of [`value_text`]: what a person, a script or a file says. None when the setting takes nothing of the
+/// kind; whether it is in range is [`Kind::check`]'s to say.
+pub fn read_value(kind: &Kind, text: &str) -> Option<Value> {
+    match kind {
+        Kind::Toggle { .. } => match text {
+            "on" => Some(Value::Toggle(true)),
+            "off" => Some(Value::Toggle(false)),
+            _ => None,
+        },
+        Kind::Number { decimals, .. } => read_number(text, *decimals).map(Value::Number),
+        Kind::Choice { options, .. } => {
+            let index = options.iter().position(|option| option == text)?;
+            u8::try_from(index).ok().map(Value::Choice)
+        }
+        Kind::Text { .. } => Some(Value::Text(text.into())),
+        Kind::Time => read_time(text).map(Value::Time),
+    }
+}
+
+/// What a setting takes, in words that follow "takes".
+pub fn describe(kind: &Kind) -> String {
+    match kind {
+        Kind::Toggle { .. } => "on or off".into(),
+        Kind::Number {
+            min,
+            max,
+            decimals,
+            unit,
+            ..
+        } => format!(
+            "{} to {} {unit}",
+            number_text(*min, *decimals),
+            number_text(*max, *decimals)
+        )
+        .trim_end()
+        .into(),
+        Kind::Choice { options, .. } => format!("one of: {}", options.join(", ")),
+        Kind::Text { max_length, .. } => format!("a text of at most {max_length} bytes"),
+        Kind::Time => "UTC as in 2026-11-22T10:00:00Z, or nothing".into(),
+    }
+}
+
+/// One setting of a settings file: a JSON object with these three under these names. The file is an object with
+/// [`FILE_FORMAT`] under `format` and a list of them under `settings`; the same from the page and from the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Its number: what it is found by.
+    pub id: u16,
+    /// Its name, for people.
+    pub name: String,
+    /// Its value, as [`value_text`] writes it.
+    pub value: String,
+}
+
+/// What a settings file says of itself under `format`.
+pub const FILE_FORMAT: &str = "logdock-settings-1";
+
+/// All settings as entries of a file.
+pub fn to_file(settings: &[Setting]) -> Vec<FileEntry> {
+    settings
+        .iter()
+        .map(|setting| FileEntry {
+            id: setting.id.0,
+            name: format!("{}/{}", setting.group, setting.name),
+            value: value_text(&setting.kind, &setting.value),
+        })
+        .collect()
+}
+
+/// What a file brings to a logger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FromFile {
+    /// The values that this logger takes.
+    pub values: Vec<(SettingId, Value)>,
+    /// Names of settings that this logger does not have: from another firmware.
+    pub unknown: Vec<String>,
+}
+
+/// The entries of a file as values for a logger with these settings.
+///
+/// # Errors
+/// In words, when a value is not one that the setting takes: then none should be written.
+pub fn from_file(entries: &[FileEntry], settings: &[Setting]) -> Result<FromFile, String> {
+    let mut from_file = FromFile::default();
+    for entry in entries {
+        let Some(setting) = settings.iter().find(|setting| setting.id.0 == entry.id) else {
+            from_file.unknown.push(entry.name.clone());
+            continue;
+        };
+        let value = read_value(&setting.kind, &entry.value)
+            .filter(|value| setting.kind.check(value).is_ok())
+            .ok_or_else(|| {
+                format!(
+                    "{} takes {}, not {:?}.",
+                    entry.name,
+                    describe(&setting.kind),
+                    entry.value
+                )
+            })?;
+        from_file.values.push((setting.id, value));
+    }
+    Ok(from_file)
+}
+
 /// What is wrong with a value, in words that follow the setting's name.
 pub fn explain(problem: Problem) -> &'static str {
     match problem {
@@ -324,6 +445,89 @@ mod tests {
         ] {
             assert_eq!(number_text(value, decimals), text);
             assert_eq!(read_number(text, decimals), Some(value), "{text}");
+        }
+    }
+
+    fn some_settings() -> Vec<Setting> {
+        let setting = |id, name: &str, kind: Kind, value| Setting {
+            id: SettingId(id),
+            group: "G".into(),
+            name: name.into(),
+            help: String::new(),
+            kind,
+            value,
+        };
+        let number = Kind::Number {
+            min: 1,
+            max: 600,
+            default: 10,
+            decimals: 1,
+            unit: "s".into(),
+        };
+        let choice = Kind::Choice {
+            options: vec!["a".into(), "b".into()],
+            default: 0,
+        };
+        let text = Kind::Text {
+            max_length: 8,
+            default: String::new(),
+        };
+        vec![
+            setting(
+                1,
+                "Toggle",
+                Kind::Toggle { default: false },
+                Value::Toggle(true),
+            ),
+            setting(2, "Number", number, Value::Number(25)),
+            setting(3, "Choice", choice, Value::Choice(1)),
+            setting(4, "Text", text, Value::Text("\"é\"".into())),
+            setting(5, "Time", Kind::Time, Value::Time(Some(1_795_000_000))),
+        ]
+    }
+
+    #[test]
+    fn settings_come_back_from_a_file_as_they_were() {
+        let settings = some_settings();
+        let values = settings
+            .iter()
+            .map(|setting| (setting.id, setting.value.clone()))
+            .collect();
+        assert_eq!(
+            from_file(&to_file(&settings), &settings),
+            Ok(FromFile {
+                values,
+                unknown: vec![]
+            })
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_firmware_gives_what_is_known_and_says_what_is_not() {
+        let settings = some_settings();
+        let from = from_file(&to_file(&settings), &settings[..1]).unwrap();
+        assert_eq!(from.values.len(), 1);
+        assert_eq!(from.unknown, ["G/Number", "G/Choice", "G/Text", "G/Time"]);
+    }
+
+    #[test]
+    fn a_wrong_value_in_a_file_refuses_all_of_it() {
+        let settings = some_settings();
+        for (index, value) in [
+            (0, "yes"),
+            (1, "60.1"),
+            (1, "2.55"),
+            (2, "c"),
+            (3, "123456789"),
+            (4, "-1"),
+        ] {
+            let mut entries = to_file(&settings);
+            entries[index].value = value.into();
+            let problem = from_file(&entries, &settings).unwrap_err();
+            assert!(
+                problem.contains(&entries[index].name) && problem.contains(value),
+                "{problem}"
+            );
         }
     }
 

@@ -67,6 +67,10 @@ pub enum CommonRequest<'a> {
     },
     /// The next part of the image: [`Hello::max_data`] bytes, fewer only at its end. At most the window announced in
     /// [`Hello`] may be unacknowledged.
+    ///
+    /// A logger without an image store ([`DeviceInfo::direct`]) wants to see two parts first, before it erases anything,
+    /// and answers each with the offset that it waits for next: the beginning of the image up to its first two vectors,
+    /// then all of its TLVs. Then comes the image from its first byte on.
     UploadData {
         /// Where it belongs in the image: must be the next byte that the logger waits for.
         offset: u32,
@@ -78,7 +82,8 @@ pub enum CommonRequest<'a> {
     FinishUpload,
     /// Forget the image that is being received.
     AbortUpload,
-    /// Install the staged image at the next restart.
+    /// Install the staged image at the next restart. The application of a logger without an image store has none: there
+    /// the bootloader will wait for one.
     Install,
     /// Restart. The answer comes first; then a USB port vanishes and comes back.
     Reboot,

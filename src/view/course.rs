@@ -42,7 +42,7 @@ pub(crate) fn CourseView(logger: Logger) -> impl IntoView {
     };
     view! {
         <h2>{text(move || of(logger, heading))}</h2>
-        <p class="under">{text(move || of(logger, |course| promise(logger, course)))}</p>
+        <p class="under">{text(move || of(logger, promise))}</p>
         <ol class="steps">
             {Step::ALL.map(|step| view! { <StepItem logger step /> }).into_iter().collect_view()}
         </ol>
@@ -70,15 +70,12 @@ fn heading(course: &Course) -> String {
     }
 }
 
-fn promise(logger: Logger, course: &Course) -> String {
+fn promise(course: &Course) -> String {
     if course.end.is_some() {
         return String::new();
     }
-    let direct = logger
-        .device
-        .with_untracked(|device| device.as_ref().is_some_and(|device| device.direct));
-    match course.from {
-        Some(from) if !direct => format!(
+    match course.kept_version {
+        Some(from) => format!(
             "You may unplug at any time: the logger keeps {from} until {} has proven itself.",
             course.to
         ),
@@ -193,14 +190,18 @@ fn detail(logger: Logger, step: Step, course: &Course, state: State) -> Option<S
             })
         }
         (Step::Copied, State::Now) => Some(match course.copying {
+            Copying::Preparing => "the logger restarts into update mode".into(),
             Copying::Sending { rate } => sending(course, rate),
             Copying::Unplugged => unplugged(course),
             Copying::ReadingBack => "the logger reads back what it received".into(),
         }),
-        (Step::Copied, State::Done) => Some(format!(
-            "{}, kept beside the firmware that ran",
-            kilobytes(course.total)
-        )),
+        (Step::Copied, State::Done) => Some(match course.kept_version {
+            Some(_) => format!(
+                "{}, kept beside the firmware that ran",
+                kilobytes(course.total)
+            ),
+            None => kilobytes(course.total),
+        }),
         (Step::Copied, State::Todo) if course.end.is_some() => {
             Some(format!("stopped at {} %", course.percent()))
         }
@@ -235,7 +236,7 @@ fn unplugged(course: &Course) -> String {
     format!(
         "The cable came out at {percent} %. The logger is fine{}. Plug it in again and the copy goes on from {percent} %.",
         course
-            .from
+            .kept_version
             .map(|from| format!(" and keeps {from}"))
             .unwrap_or_default(),
         percent = course.percent(),
@@ -287,9 +288,10 @@ fn stopped(course: &Course) -> String {
         "You stopped at {} %.{} Started again, the copy goes on from there.",
         course.percent(),
         course
-            .from
-            .map(|from| format!(" The logger keeps {from}."))
-            .unwrap_or_default()
+            .kept_version
+            .map_or(" The logger waits in update mode.".into(), |from| format!(
+                " The logger keeps {from}."
+            ))
     )
 }
 

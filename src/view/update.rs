@@ -59,10 +59,20 @@ fn Before(logger: Logger) -> impl IntoView {
 #[component]
 fn Notes(logger: Logger) -> impl IntoView {
     let update_mode = text(move || {
-        if logger.device.with(Option::is_some) && logger.program.get() == Program::Bootloader {
-            "This logger waits in update mode: it has no firmware it can start. Choose a firmware file to bring it back; its settings and records are kept.".into()
-        } else {
-            String::new()
+        if logger.program.get() != Program::Bootloader {
+            return String::new();
+        }
+        let goes_on = logger.device.with(|device| {
+            let device = device.as_ref()?;
+            Some(device.running.filter(|_| device.direct))
+        });
+        match goes_on {
+            None => String::new(),
+            Some(Some(running)) => format!(
+                "This logger waits in update mode for a firmware file. Without one it goes back to {} after a minute.",
+                running.version
+            ),
+            Some(None) => "This logger waits in update mode: it has no firmware it can start. Choose a firmware file to bring it back; its settings and records are kept.".into(),
         }
     });
     let confirmed = text(move || {
@@ -190,8 +200,12 @@ fn PlanView(logger: Logger, file: Arc<FirmwareFile>, plan: Plan) -> impl IntoVie
             "This is an older version than the one that runs. The logger goes back from {} to {to} and keeps its settings and records.",
             from.version
         ),
+        (_, Some(from)) if plan.no_rollback => format!(
+            "The logger stops recording, checks that {to} comes from its maker, and writes it over {}.",
+            from.version
+        ),
         (Direction::Sideways, _) => "This is another build with the same version number. The logger tries it out and keeps the present one until the new one has proven itself.".to_string(),
-        (_, Some(from)) if !plan.no_rollback => format!(
+        (_, Some(from)) => format!(
             "The logger records on while {to} is copied, then restarts for some seconds. You may unplug at any time: it keeps {} until {to} has proven itself.",
             from.version
         ),

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod faults;
+pub mod frames;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
-use emulator::machine::{Machine, Options};
+use emulator::machine::{Halt, Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
@@ -57,16 +58,45 @@ pub fn firmware(name: &str) -> FirmwareFile {
     FirmwareFile::read(name, &built(name)).expect("the build makes whole images")
 }
 
-/// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in.
+/// Numbers that are the same every time (xorshift64*); the seed is not zero.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next one.
+    #[expect(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// Below `limit`, or 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+}
+
+/// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in for the first time.
 pub fn factory_logger() -> EmulatedLink {
     factory_logger_with(Options::default())
 }
 
 /// The same, of a chip of one's choice.
 pub fn factory_logger_with(options: Options) -> EmulatedLink {
-    let mut machine = Machine::new(options);
+    switched_on(Machine::new(options), "factory-1.0.0.bin")
+}
+
+/// The same on the board without NAND.
+pub fn direct_logger() -> EmulatedLink {
+    let mut machine = Machine::new(Options::default());
+    machine.nand_mut().set_answers(false);
+    switched_on(machine, "factory-direct-1.0.0.bin")
+}
+
+fn switched_on(mut machine: Machine, factory: &str) -> EmulatedLink {
     machine
-        .program_flash(FLASH, &built("factory-1.0.0.bin"))
+        .program_flash(FLASH, &built(factory))
         .expect("the factory image fits");
     machine.usb_mut().attach();
     machine.power_on();
@@ -257,6 +287,11 @@ impl EmulatedLink {
     /// # Panics
     /// When the firmware does something that the chip does not answer soundly.
     pub fn run(&mut self, time: Duration) {
+        self.try_run(time)
+            .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+    }
+
+    fn try_run(&mut self, time: Duration) -> Result<(), Halt> {
         let end = self.machine.now() + time.into();
         let step = match self {
             EmulatedLink {
@@ -269,9 +304,7 @@ impl EmulatedLink {
         };
         while self.machine.now() < end {
             let before = self.moments.is_some().then(|| self.machine.clone());
-            self.machine
-                .run_until(end.min(self.machine.now() + step))
-                .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+            self.machine.run_until(end.min(self.machine.now() + step))?;
             if let Some(samples) = &mut self.samples {
                 *samples.entry(self.machine.core().pc()).or_default() += 1;
             }
@@ -285,6 +318,13 @@ impl EmulatedLink {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The same for whoever holds the other end: a logger that stands still is no panic of the computer's.
+    fn turn(&mut self, time: Duration) -> Result<(), LinkError> {
+        self.try_run(time)
+            .map_err(|halt| LinkError::System(format!("at {:?}: {halt}", self.machine.now())))
     }
 
     /// Keeps the moments before operations on memory from now on.
@@ -335,15 +375,19 @@ impl EmulatedLink {
         }
     }
 
-    fn run_while(&mut self, timeout: Duration, condition: impl Fn(&Machine) -> bool) -> bool {
+    fn turn_while(
+        &mut self,
+        timeout: Duration,
+        condition: impl Fn(&Machine) -> bool,
+    ) -> Result<bool, LinkError> {
         let end = self.machine.now() + timeout.into();
         while condition(&self.machine) {
             if self.machine.now() >= end {
-                return false;
+                return Ok(false);
             }
-            self.run(STEP.into());
+            self.turn(STEP.into())?;
         }
-        true
+        Ok(true)
     }
 }
 
@@ -355,7 +399,7 @@ impl Link for EmulatedLink {
             *left = left.saturating_sub(bytes.len());
             if *left == 0 {
                 self.until_unplugged = None;
-                self.run(Duration::from_millis(5));
+                self.turn(Duration::from_millis(5))?;
                 self.machine.usb_mut().detach();
             }
         }
@@ -373,23 +417,25 @@ impl Link for EmulatedLink {
             if self.machine.now() >= end {
                 return Ok(Vec::new());
             }
-            self.run(STEP.into());
+            self.turn(STEP.into())?;
         }
     }
 
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        if let Some(time) = self.unplugged_for.take() {
-            self.run(time);
+        if !self.machine.usb().is_attached()
+            && let Some(time) = self.unplugged_for.take()
+        {
+            self.turn(time)?;
             self.machine.usb_mut().attach();
         }
         // A restart that was announced takes a moment to be seen.
         let opened = self.opened;
         if self.is_open() {
-            self.run_while(Duration::from_secs(2), |machine| {
+            self.turn_while(Duration::from_secs(2), |machine| {
                 machine.usb().is_configured() && machine.usb().configurations() == opened
-            });
+            })?;
         }
-        if !self.run_while(timeout, |machine| !machine.usb().is_configured()) {
+        if !self.turn_while(timeout, |machine| !machine.usb().is_configured())? {
             return Err(LinkError::NotBack);
         }
         self.opened = self.machine.usb().configurations();
@@ -398,6 +444,7 @@ impl Link for EmulatedLink {
     }
 
     async fn sleep(&mut self, time: Duration) {
-        self.run(time);
+        // A logger that stands still is noticed by whoever talks to it next.
+        let _ = self.try_run(time);
     }
 }

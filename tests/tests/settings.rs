@@ -201,3 +201,33 @@ fn more_than_one_message_holds_is_refused_before_it_is_sent() {
     );
     assert_eq!(block_on(read(&mut conversation)).unwrap(), before);
 }
+
+#[test]
+fn all_settings_at_their_longest_have_room() {
+    let (mut conversation, _) = connect(updated_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    let longest: Vec<_> = settings
+        .iter()
+        .map(|setting| {
+            let value = match &setting.kind {
+                Kind::Toggle { .. } => Value::Toggle(true),
+                Kind::Number { max, .. } => Value::Number(*max),
+                Kind::Choice { options, .. } => Value::Choice(options.len() as u8 - 1),
+                Kind::Text { max_length, .. } => Value::Text("x".repeat((*max_length).into())),
+                Kind::Time => Value::Time(Some(u32::MAX)),
+            };
+            (setting.id, value)
+        })
+        .collect();
+    block_on(write(&mut conversation, &longest)).unwrap();
+    let mut link = conversation.into_link();
+    link.machine.power_off();
+    link.machine.power_on();
+    let (mut conversation, _) = connect(link);
+    let kept: Vec<_> = block_on(read(&mut conversation))
+        .unwrap()
+        .into_iter()
+        .map(|setting| (setting.id, setting.value))
+        .collect();
+    assert_eq!(kept, longest);
+}

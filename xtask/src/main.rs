@@ -49,7 +49,7 @@ enum Task {
         /// Suites to run, in their fixed order
         #[arg(value_name = "NAME")]
         suites: Vec<Suite>,
-        /// Every power cut instead of a sample: takes hours
+        /// Every power cut and a million frames instead of a sample: takes an hour or two
         #[arg(long)]
         full: bool,
     },
@@ -73,6 +73,9 @@ enum Task {
         /// Keeps the logger's NAND in this file
         #[arg(long, value_name = "FILE")]
         nand: Option<PathBuf>,
+        /// Keeps a symbolic link to the port at this path, which stays the same when the logger restarts
+        #[arg(long, value_name = "PATH")]
+        link: Option<PathBuf>,
         /// Firmware to run (.hex, .elf, or .bin@ADDRESS), instead of bootloader and logger 1.0.0
         #[arg(long, value_name = "FILE")]
         firmware: Option<PathBuf>,
@@ -111,9 +114,11 @@ impl Task {
                 Ok(report.tally().failed == 0)
             }
             Self::Bench { profile } => bench::bench(&project, profile).map(|()| true),
-            Self::Virtual { nand, firmware } => {
-                virtual_logger(&project, nand, firmware).map(|()| true)
-            }
+            Self::Virtual {
+                nand,
+                link,
+                firmware,
+            } => virtual_logger(&project, nand, link, firmware).map(|()| true),
             Self::Setup { all: true } => setup::ensure_everything(&project).map(|()| true),
             Self::Setup { all: false } => {
                 setup::ensure_all(&project, setup::TO_SERVE).map(|()| true)
@@ -146,6 +151,7 @@ fn serve(project: &Project, port: u16, open: bool) -> Result<()> {
 fn virtual_logger(
     project: &Project,
     nand: Option<PathBuf>,
+    link: Option<PathBuf>,
     firmware: Option<PathBuf>,
 ) -> Result<()> {
     ensure!(
@@ -168,6 +174,9 @@ fn virtual_logger(
     let mut logger = project.command(&project.virtual_logger().to_string_lossy());
     if let Some(nand) = nand {
         logger.arg("--nand").arg(std::path::absolute(nand)?);
+    }
+    if let Some(link) = link {
+        logger.arg("--link").arg(std::path::absolute(link)?);
     }
     logger.arg(firmware);
     if !may_send_device_events().context("could not read this process's privileges")? {

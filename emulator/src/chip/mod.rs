@@ -976,6 +976,10 @@ impl Bus for Chip {
         self.soften(result, Effect::None)
     }
 
+    fn is_steady(&self, address: u32) -> bool {
+        address == flash::STATUS
+    }
+
     fn next_event(&self) -> Option<Time> {
         // What goes on in STOP and STANDBY too.
         let always = [

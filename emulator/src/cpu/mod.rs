@@ -14,6 +14,7 @@ pub mod bus;
 pub(crate) mod decode;
 mod exceptions;
 mod execute;
+mod polling;
 mod report;
 mod system;
 mod systick;
@@ -28,6 +29,7 @@ use self::bus::{Bus, ResetCause};
 use self::decode::{Kind, Op};
 use self::exceptions::{Exceptions, Leave, XPSR_THUMB};
 use self::execute::{Exit, Flags, LONGEST_BUDGET, Registers, execute};
+use self::polling::Round;
 pub use self::report::{FaultKind, FaultReport, Stop};
 use self::systick::SysTick;
 pub use self::trace::Access;
@@ -80,6 +82,8 @@ pub struct Core {
     last_fault: Option<FaultReport>,
     /// Accesses to peripherals, while they are wanted.
     accesses: Option<Vec<Access>>,
+    /// Of a loop that waits, perhaps.
+    round: Option<Round>,
 }
 
 /// What the core waits for.
@@ -126,6 +130,7 @@ impl Core {
             strict: false,
             last_fault: None,
             accesses: None,
+            round: None,
         }
     }
 
@@ -409,6 +414,7 @@ impl Core {
             match progress.exit {
                 Exit::Budget => {}
                 Exit::Beyond(op) => {
+                    self.pass_over_rounds(memory, bus, op, end);
                     if let ControlFlow::Break(stop) = self.beyond(memory, bus, op) {
                         return stop;
                     }

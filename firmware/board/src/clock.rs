@@ -126,6 +126,7 @@ impl Clock {
     }
 
     /// Milliseconds at full speed since start.
+    #[inline(never)]
     pub fn millis(&self) -> u64 {
         let now = SYST::get_current();
         // It counts down.

@@ -10,7 +10,7 @@
 use core::ops::Range;
 
 use protocol::frame::Crc32;
-use protocol::record::{SEGMENT, SEGMENT_HEADER, Segment, SegmentHeader};
+use protocol::record::{SEGMENT, SEGMENT_HEADER, SegmentHeader};
 use update::memory::{NAND_BLOCK_PAGES, NAND_PAGE, Nand, Unreadable};
 
 /// Segments of a page, each a sector with an ECC of its own and one of the four programs that a page takes.
@@ -297,20 +297,20 @@ impl Ring {
         let block = self.locate(nand, sequence / BLOCK_SEGMENTS)?;
         let sector = sequence % BLOCK_SEGMENTS + FIRST_SECTOR;
         let (page, column) = address(block, sector);
-        let opened = nand.open(page);
-        nand.read(column, out);
-        if opened.is_ok() {
-            let header = out.first_chunk().and_then(SegmentHeader::peek);
-            if let Some(header) = header.filter(|header| header.sequence == sequence) {
-                return Ok(SEGMENT_HEADER + usize::from(header.length));
+        let opened = nand.open(page).is_ok();
+        let header = match opened {
+            true => {
+                nand.read(column, out);
+                out.first_chunk().and_then(SegmentHeader::peek)
             }
-            if out.iter().all(|byte| *byte == 0xFF) {
-                return Ok(0);
-            }
+            // Another sector of the page may be the one that is damaged.
+            false => whole_segment(nand, sector).inspect(|_| nand.read(column, out)),
+        };
+        if let Some(header) = header.filter(|header| header.sequence == sequence) {
+            return Ok(SEGMENT_HEADER + usize::from(header.length));
         }
-        // Another sector of the page may be the one that is damaged.
-        if let Some(segment) = Segment::parse(out).filter(|it| it.header.sequence == sequence) {
-            return Ok(SEGMENT_HEADER + segment.data.len());
+        if opened && out.iter().all(|byte| *byte == 0xFF) {
+            return Ok(0);
         }
         if self.unreadable_page != page {
             self.unreadable_page = page;

@@ -308,10 +308,7 @@ fn a_segment_holds_as_many_records_as_fit_and_is_read_while_it_fills() {
             let segment = Segment::parse(&out[..length]).unwrap();
             assert_eq!(segment.header.sequence, summary.next);
             assert_eq!(segment.header.count, summary.pending);
-            assert_eq!(
-                segment.header.alarms.0,
-                (number >= 40 && number < 78).into()
-            );
+            assert_eq!(segment.header.alarms.0, (40..78).contains(&number).into());
             let record = segment.data.chunks(12).next_back().unwrap();
             assert_eq!(record[8..], number.to_le_bytes());
         }

@@ -1,6 +1,7 @@
 //! The logger's application: samples, records, keeps settings, answers, and receives an update while it goes on.
 //!
-//! It never writes flash: a new image goes to NAND, and the bootloader takes it from there.
+//! It never writes flash: a new image goes to NAND, and the bootloader takes it from there. On the board without NAND it
+//! hands over to the bootloader's update mode.
 
 #![no_std]
 #![no_main]
@@ -11,7 +12,8 @@ mod state;
 
 use board::flash::{ApplicationFlash, DataEeprom};
 use board::identity::identity;
-use board::nand::{BLOCKS, SpiNand};
+#[cfg(not(feature = "direct"))]
+use board::nand::{BLOCKS, SpiNand as ImageMemory};
 use board::port::Port;
 use board::program::{self, BootloaderInfo};
 use board::rtc::ClockSetting;
@@ -29,6 +31,8 @@ use protocol::settings::{Setting, Settings};
 use sampler::{Plan, Sample, Sampler, Sampling};
 use settings::{SettingsStore, Start};
 use state::State;
+#[cfg(feature = "direct")]
+use update::direct::NoNand;
 use update::engine::Engine;
 use update::memory::Flash;
 use update::server::{Handler, Reply};
@@ -42,6 +46,12 @@ const TRIAL_TIME: u64 = 90_000;
 /// computer was there is no matter: most loggers run without one.
 const HEALTHY: u64 = 10_000;
 
+/// The application of the board without NAND takes no upload itself.
+#[cfg(feature = "direct")]
+type ImageMemory = NoNand<0>;
+/// Nor does it keep records: it measures, and says so.
+#[cfg(feature = "direct")]
+const BLOCKS: u32 = END_BLOCK;
 /// UTC that a clock can be set to, in milliseconds since 1970: from 2020 to the end of what a start time can say, 2106.
 const POSSIBLE_TIMES: core::ops::Range<u64> = 1_577_836_800_000..(1 << 32) * 1000;
 
@@ -58,12 +68,16 @@ fn main() -> ! {
         mut clock,
         flash,
         eeprom,
+        #[cfg(not(feature = "direct"))]
         nand,
         adc,
         mut inputs,
         mut rtc,
         mut power,
+        ..
     } = board;
+    #[cfg(feature = "direct")]
+    let nand = ImageMemory::new();
     let (public_key, bootloader) = match BootloaderInfo::read() {
         Some(info) => (&info.public_key, info.version()),
         // Started by a debugger without a bootloader: it runs, but no image can be confirmed or signed for it.
@@ -129,7 +143,8 @@ struct Reading {
 
 struct Logger<'a> {
     sampler: &'a Sampler,
-    engine: Engine<Sampling<'a, ApplicationFlash>, Sampling<'a, DataEeprom>, Sampling<'a, SpiNand>>,
+    engine:
+        Engine<Sampling<'a, ApplicationFlash>, Sampling<'a, DataEeprom>, Sampling<'a, ImageMemory>>,
     settings: SettingsStore,
     state: State,
     recorder: Recorder,
@@ -175,7 +190,7 @@ impl<'a> Logger<'a> {
         engine: Engine<
             Sampling<'a, ApplicationFlash>,
             Sampling<'a, DataEeprom>,
-            Sampling<'a, SpiNand>,
+            Sampling<'a, ImageMemory>,
         >,
         sampler: &'a Sampler,
         new_session: bool,
@@ -217,7 +232,7 @@ impl<'a> Logger<'a> {
         &mut self,
     ) -> (
         &mut Recorder,
-        &mut Sampling<'a, SpiNand>,
+        &mut Sampling<'a, ImageMemory>,
         Context<'_, 'a>,
         u64,
     ) {
@@ -344,9 +359,10 @@ impl<'a> Logger<'a> {
         if !POSSIBLE_TIMES.contains(&utc) {
             return Err(Refusal::ImpossibleTime);
         }
-        self.begin(LayoutReason::Change);
         let rtc = &self.sampler.rtc;
+        // Before anything that takes time.
         let now = rtc.now();
+        self.begin(LayoutReason::Change);
         let utc_offset = utc as i64 - now as i64;
         let drift = rtc.setting().and_then(|before| {
             drift(before.utc_offset - utc_offset, now - before.set_at).or(before.drift)
@@ -400,7 +416,7 @@ impl<'a> Logger<'a> {
 
     fn summary(&self) -> LogSummary {
         LogSummary {
-            mended: self.engine.nand.memory.mended(),
+            mended: mended(&self.engine.nand.memory),
             ..self.recorder.summary()
         }
     }
@@ -421,6 +437,18 @@ impl<'a> Logger<'a> {
         self.state.save(&mut self.engine.eeprom);
         Ok(())
     }
+}
+
+/// Pages with errors that the memory's ECC mended.
+#[cfg(not(feature = "direct"))]
+fn mended(memory: &ImageMemory) -> u32 {
+    memory.mended()
+}
+
+/// The same of no memory.
+#[cfg(feature = "direct")]
+fn mended(_: &ImageMemory) -> u32 {
+    0
 }
 
 /// How much too fast a clock is, in millionths, that got ahead by `error` milliseconds while it counted `counted`. None when

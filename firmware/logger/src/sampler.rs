@@ -10,6 +10,7 @@ use board::adc::{Adc, Measurement};
 use board::inputs::Inputs;
 use board::rtc::Rtc;
 use protocol::record::{CHANNELS, ChannelSet};
+use update::direct::Upload;
 use update::memory::{Eeprom, Flash, HALF_PAGE, Nand, Unreadable, WriteFailed};
 
 /// Most samples that wait: those of the longest work at the shortest interval, a change of all settings (125 words of
@@ -200,6 +201,12 @@ impl<M: Eeprom> Eeprom for Sampling<'_, M> {
 }
 
 impl<M: Nand> Nand for Sampling<'_, M> {
+    const FITTED: bool = M::FITTED;
+
+    fn direct(&mut self) -> Option<&mut Upload> {
+        self.memory.direct()
+    }
+
     fn is_there(&mut self) -> bool {
         self.memory.is_there()
     }

@@ -5,7 +5,6 @@
 use protocol::device::{Outcome, Phase};
 use protocol::image::ImageError;
 
-use crate::image_check::WholeImage;
 use crate::memory::{Eeprom, WriteFailed};
 use crate::store::Slot;
 use crate::twin::Twin;
@@ -89,9 +88,9 @@ impl BootRecord {
         }
     }
 
-    /// Whether the device may go on to this image.
-    pub fn check_counter(&self, whole: &WholeImage) -> Result<(), ImageError> {
-        if whole.security_counter < self.security_counter {
+    /// Whether the device may go on to an image with this security counter.
+    pub fn check_counter(&self, security_counter: u32) -> Result<(), ImageError> {
+        if security_counter < self.security_counter {
             Err(ImageError::CounterTooLow)
         } else {
             Ok(())

@@ -279,6 +279,12 @@ impl Nand for Chip {
             violations.push(format!("page {page} programmed {} times", cells.programs));
         }
         let touched = data.len() > 1 && cells.instead.take().is_some();
+        if let Some(instead) = &mut cells.instead
+            && failure.is_none()
+        {
+            // Its neighbours may be uncertain, a mark is not.
+            instead[column] &= data[0];
+        }
         let old = cells.bytes;
         let mut new = old;
         for (cell, byte) in new[column..].iter_mut().zip(data) {
