@@ -63,7 +63,7 @@ impl Suite {
                 Need::Browser,
             ],
             Self::Firmware => &[Need::DeviceTarget, Need::PythonJudges, Need::HexWriters],
-            Self::Faults => &[Need::DeviceTarget, Need::PythonJudges],
+            Self::Faults => &[Need::DeviceTarget],
             Self::Browser => &[
                 Need::DeviceTarget,
                 Need::PageTarget,
@@ -327,16 +327,7 @@ fn test_faults(project: &Project, full: bool) -> Result<Tally> {
         .args(["--profile", "emulation", "--"])
         .args(full.then_some("--full"))
         .env("LOGDOCK_FIRMWARE", project.firmware_files());
-    let mut tally = count(&mut campaign, read_plain)?;
-    if full {
-        let mut week = project.command("cargo");
-        week.args(["test", "--package", "logdock-tests", "--test", "week"])
-            .env("LOGDOCK_DAYS", "7")
-            .env("LOGDOCK_FIRMWARE", project.firmware_files())
-            .env("LOGDOCK_PYTHON", judge(project, "python"));
-        tally += count(&mut week, read_rust)?;
-    }
-    Ok(tally)
+    count(&mut campaign, read_plain)
 }
 
 fn packages<'a>(names: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
