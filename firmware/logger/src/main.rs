@@ -143,7 +143,8 @@ struct Reading {
 
 struct Logger<'a> {
     sampler: &'a Sampler,
-    engine: Engine<Sampling<'a, ApplicationFlash>, Sampling<'a, DataEeprom>, Sampling<'a, ImageMemory>>,
+    engine:
+        Engine<Sampling<'a, ApplicationFlash>, Sampling<'a, DataEeprom>, Sampling<'a, ImageMemory>>,
     settings: SettingsStore,
     state: State,
     recorder: Recorder,
