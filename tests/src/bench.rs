@@ -25,10 +25,10 @@ use link::Counting;
 use stages::Restart;
 use symbols::Symbols;
 
-/// Two full slots of different firmware, and a third that is the second with one page of its program changed.
+/// Two full slots of firmware that differs in every page, and a third that is the second with one page of its program changed.
 pub const FULL: [&str; 3] = ["bench-full-a.bin", "bench-full-b.bin", "bench-full-c.bin"];
 /// The program in the last two of them.
-const PROGRAM: &str = "logger-1.1.0.elf";
+const PROGRAM: &str = "bench-shifted.elf";
 
 /// A measured value, as `name value unit goal`.
 pub struct Figure {
