@@ -5,6 +5,7 @@
 
 mod link;
 pub mod profile;
+mod recording;
 mod rom;
 pub mod smp;
 mod stages;
@@ -123,6 +124,20 @@ pub fn measure(mut tell: impl FnMut(Figure)) {
     let start = machine.now();
     let main = stages::run_to(&mut machine, program.address("main"));
     tell(Figure::time("power-on-to-main", main - start, "<=0.35"));
+
+    let (bytes, time) = recording::download_of_all();
+    tell(Figure::new(
+        "log-download",
+        bytes as f64 / 1024.0 / seconds(time),
+        "KB/s",
+        ">=600",
+    ));
+    tell(Figure::new(
+        "stop-share",
+        100.0 * recording::stop_share(),
+        "%",
+        ">=99",
+    ));
 
     let image = b.image();
     let (mut conversation, _) = connect(EmulatedLink::new(after));
