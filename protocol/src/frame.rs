@@ -254,34 +254,43 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// One byte of the packet.
-    pub fn push(&mut self, byte: u8) -> Result<(), NoRoom> {
-        self.crc.update(&[byte]);
-        self.put(byte)
+    /// The next bytes of the packet.
+    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+        self.crc.update(bytes);
+        self.put(bytes)
     }
 
     /// Closes the frame; the length of the whole.
     pub fn finish(mut self) -> Result<usize, NoRoom> {
         let crc = core::mem::take(&mut self.crc).finish();
-        for byte in crc.to_le_bytes() {
-            self.put(byte)?;
-        }
+        self.put(&crc.to_le_bytes())?;
         self.close_block()?;
         // What would be the next block's code is the place of the closing zero.
         *self.out.get_mut(self.code_at).ok_or(NoRoom)? = 0;
         Ok(self.length)
     }
 
-    fn put(&mut self, byte: u8) -> Result<(), NoRoom> {
-        // A full block (254 bytes) is closed only when another byte follows, so none stays empty at the end.
-        if self.length - self.code_at == 255 {
-            self.close_block()?;
+    fn put(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+        // Of its own, so that a small core keeps it in registers.
+        let mut length = self.length;
+        for &byte in bytes {
+            // A full block (254 bytes) is closed only when another byte follows, so none stays empty at the end.
+            if byte == 0 || length - self.code_at == 255 {
+                self.length = length;
+                if length - self.code_at == 255 {
+                    self.close_block()?;
+                }
+                if byte == 0 {
+                    self.close_block()?;
+                }
+                length = self.length;
+            }
+            if byte != 0 {
+                *self.out.get_mut(length).ok_or(NoRoom)? = byte;
+                length += 1;
+            }
         }
-        if byte == 0 {
-            return self.close_block();
-        }
-        *self.out.get_mut(self.length).ok_or(NoRoom)? = byte;
-        self.length += 1;
+        self.length = length;
         Ok(())
     }
 
@@ -303,9 +312,7 @@ mod tests {
     fn encode(packet: &[u8]) -> Vec<u8> {
         let mut out = std::vec![0; max_length(packet.len())];
         let mut encoder = Encoder::new(&mut out);
-        for &byte in packet {
-            encoder.push(byte).unwrap();
-        }
+        encoder.extend(packet).unwrap();
         let length = encoder.finish().unwrap();
         out.truncate(length);
         out
@@ -371,7 +378,7 @@ mod tests {
     fn a_buffer_too_small_for_the_frame_is_an_error() {
         let mut out = [0; 8];
         let mut encoder = Encoder::new(&mut out);
-        let result = (0..20).try_for_each(|byte| encoder.push(byte));
+        let result = (0..20).try_for_each(|byte| encoder.extend(&[byte]));
         assert_eq!(result, Err(NoRoom));
     }
 }

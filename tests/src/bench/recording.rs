@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use emulator::time::Time;
 use futures_executor::block_on;
+use host::conversation::Conversation;
 use host::protocol::settings::SettingId;
 use host::settings::{Value, write};
 
-use crate::{connect, download, factory_logger};
+use crate::{EmulatedLink, connect, download, factory_logger};
 
 /// The setting of that name: tenths of a second between two records.
 const INTERVAL: SettingId = SettingId(2);
@@ -27,8 +28,8 @@ pub fn stop_share() -> f64 {
     stopped.picos() as f64 / Time::from(REST).picos() as f64
 }
 
-/// A whole log on its way to the computer, while the logger goes on recording: bytes of the log, and the time.
-pub fn download_of_all() -> (usize, Time) {
+/// A logger that has recorded for a while, and goes on.
+pub fn logger_with_a_log() -> Conversation<EmulatedLink> {
     let (mut conversation, _) = connect(factory_logger());
     block_on(write(&mut conversation, &[(INTERVAL, Value::Number(1))]))
         .unwrap_or_else(|error| panic!("{error:?}"));
@@ -36,7 +37,12 @@ pub fn download_of_all() -> (usize, Time) {
     link.machine.usb_mut().detach();
     link.run(RECORDED);
     link.machine.usb_mut().attach();
-    let (mut conversation, _) = connect(link);
+    connect(link).0
+}
+
+/// A whole log on its way to the computer, while the logger goes on recording: bytes of the log, and the time.
+pub fn download_of_all() -> (usize, Time) {
+    let mut conversation = logger_with_a_log();
     let start = conversation.link().machine.now();
     let (log, lost) = download(&mut conversation);
     assert_eq!(lost, [], "a sound NAND loses nothing");
