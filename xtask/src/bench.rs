@@ -51,13 +51,16 @@ fn write_images(project: &Project) -> Result<()> {
     let key = SigningKey::read(&project.keys().join("development-key.pem"))?;
     let [first, second] = &firmware::RELEASES;
     let seed = 0x2545_F491;
-    let a = full(project, first, 2, seed, &key)?;
-    let b = full(project, second, 3, !seed, &key)?;
-    let mut changed = program(project, second)?;
-    fill(&mut changed, payload_of_full(&key)?, !seed);
-    // Somewhere in what nothing runs: one page of 128 bytes.
-    let last = changed.last_mut().context("the program has bytes")?;
-    *last ^= 1;
+    let length = payload_of_full(&key)?;
+    let first = program(project, first)?;
+    let (elf, second) = firmware::build_shifted(project, second)?;
+    write(&project.firmware_files().join("bench-shifted.elf"), &elf)?;
+    let a = sign(&filled(&first, length, seed), 2, &key)?;
+    let second = filled(&second, length, !seed);
+    let b = sign(&second, 3, &key)?;
+    // One byte where nothing runs: a page of the program, and those with digest and signature.
+    let mut changed = second;
+    *changed.last_mut().context("the program has bytes")? ^= 1;
     let c = sign(&changed, 3, &key)?;
     for (name, image) in [("a", &a), ("b", &b), ("c", &c)] {
         ensure!(
@@ -72,8 +75,7 @@ fn write_images(project: &Project) -> Result<()> {
             image,
         )?;
     }
-    let mut large = program(project, first)?;
-    fill(&mut large, LARGE_HEX / RECORD_TEXT * RECORD + RECORD, seed);
+    let large = filled(&first, LARGE_HEX / RECORD_TEXT * RECORD + RECORD, seed);
     let large = sign(&large, 9, &key)?;
     let text = hex::write(&[(firmware::SLOT, &large)])?;
     ensure!(text.len() >= LARGE_HEX, "the .hex is too small");
@@ -102,20 +104,9 @@ fn payload_of_full(key: &SigningKey) -> Result<usize> {
     Ok(firmware::SLOT_SIZE as usize - around)
 }
 
-fn full(
-    project: &Project,
-    release: &Release,
-    minor: u8,
-    seed: u32,
-    key: &SigningKey,
-) -> Result<Vec<u8>> {
-    let mut program = program(project, release)?;
-    fill(&mut program, payload_of_full(key)?, seed);
-    sign(&program, minor, key)
-}
-
-/// Lengthens a program with words that are not zero, which cost as much as any code: xorshift32.
-fn fill(program: &mut Vec<u8>, length: usize, mut word: u32) {
+/// A program lengthened with words that are not zero, which cost as much as any code: xorshift32.
+fn filled(program: &[u8], length: usize, mut word: u32) -> Vec<u8> {
+    let mut program = program.to_vec();
     while program.len() < length {
         word ^= word << 13;
         word ^= word >> 17;
@@ -123,6 +114,7 @@ fn fill(program: &mut Vec<u8>, length: usize, mut word: u32) {
         program.extend(word.to_le_bytes());
     }
     program.truncate(length);
+    program
 }
 
 fn sign(program: &[u8], minor: u8, key: &SigningKey) -> Result<Vec<u8>> {

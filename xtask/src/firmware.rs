@@ -145,7 +145,7 @@ fn build_for(
 ) -> Result<()> {
     let folder = project.firmware_files();
     let name = format!("bootloader{}", board.suffix);
-    let file = cargo_build(project, "bootloader", board.features, public_key)?;
+    let file = cargo_build(project, "bootloader", board.features, public_key, &[])?;
     let elf = Elf::parse(&file).with_context(|| name.clone())?;
     let bootloader = flash_at(&elf, BOOTLOADER).with_context(|| name.clone())?;
     write(&folder.join(format!("{name}.elf")), &file)?;
@@ -160,7 +160,7 @@ fn build_for(
     for release in &RELEASES {
         let name = release.name(board);
         let features = [board.features, release.features].concat();
-        let file = cargo_build(project, "logger", &features, public_key)?;
+        let file = cargo_build(project, "logger", &features, public_key, &[])?;
         let elf = Elf::parse(&file).with_context(|| name.clone())?;
         let program =
             flash_at(&elf, SLOT + u32::from(HEADER_SIZE)).with_context(|| name.clone())?;
@@ -188,6 +188,29 @@ fn build_for(
         }
     }
     Ok(())
+}
+
+/// A release with its code a word further on than where it belongs, so that no page of it is like one of another release:
+/// its ELF file and its program.
+///
+/// # Errors
+/// When it does not build.
+pub fn build_shifted(project: &Project, release: &Release) -> Result<(Vec<u8>, Vec<u8>)> {
+    const SHIFT: u32 = 4;
+    let name = format!("logger-{}.elf", release.version);
+    let elf = fs::read(project.firmware_files().join(&name)).with_context(|| name.clone())?;
+    let elf = Elf::parse(&elf).with_context(|| name.clone())?;
+    let code = elf
+        .sections
+        .iter()
+        .find(|section| section.name == ".text")
+        .with_context(|| format!("{name} has no code"))?
+        .address;
+    let public_key = project.firmware_build().join("public-key");
+    let link = [format!("--defsym=_stext={:#x}", code + SHIFT)];
+    let file = cargo_build(project, "logger", release.features, &public_key, &link)?;
+    let program = flash_at(&Elf::parse(&file)?, SLOT + u32::from(HEADER_SIZE))?;
+    Ok((file, program))
 }
 
 /// The file for a logger that comes from production, if it was built already.
@@ -227,10 +250,11 @@ fn cargo_build(
     package: &str,
     features: &[&str],
     public_key: &Path,
+    link: &[String],
 ) -> Result<Vec<u8>> {
     let mut cargo = project.firmware_cargo();
     cargo.args([
-        "build",
+        "rustc",
         "--release",
         "--package",
         package,
@@ -239,6 +263,12 @@ fn cargo_build(
     ]);
     if !features.is_empty() {
         cargo.args(["--features", &features.join(",")]);
+    }
+    if !link.is_empty() {
+        cargo.arg("--");
+    }
+    for argument in link {
+        cargo.args(["-C", &format!("link-arg={argument}")]);
     }
     run(cargo.env("LOGDOCK_PUBLIC_KEY", public_key))?;
     let file = project

@@ -10,6 +10,9 @@ use crate::usb::Usb;
 /// How long a computer has to fetch the last answer before a restart, in milliseconds.
 const LAST_WORDS: u64 = 50;
 
+/// Packets that are moved before a program does something else: about 1 ms of them.
+const PACKETS: usize = 16;
+
 /// The port.
 pub struct Port {
     usb: Usb,
@@ -47,7 +50,7 @@ impl Port {
         powered
     }
 
-    /// Moves what can be moved: at most one packet each way and one request.
+    /// Moves what can be moved: a few packets each way and their requests.
     #[inline(never)]
     pub fn turn(&mut self, handler: &mut impl Handler) {
         self.usb.poll();
@@ -55,14 +58,17 @@ impl Port {
             self.server.reset();
             return;
         }
-        if let Some(room) = self.server.room()
-            && let Some(length) = self.usb.receive(room)
-        {
-            self.server.received(length);
+        for _ in 0..PACKETS {
+            if let Some(room) = self.server.room()
+                && let Some(length) = self.usb.receive(room)
+            {
+                self.server.received(length);
+            }
+            self.server.work(handler);
+            let sent = self.usb.send(self.server.outgoing());
+            self.server.sent(sent);
+            self.usb.poll();
         }
-        self.server.work(handler);
-        let sent = self.usb.send(self.server.outgoing());
-        self.server.sent(sent);
     }
 
     /// Whether a computer is there.

@@ -156,8 +156,11 @@ fn take(endpoint: usize, packet: &mut [u8]) -> usize {
     let length = usize::from(USBRAM.mem(4 * endpoint + 3).read() & 0x3FF);
     let place = buffer(endpoint, false);
     for (index, pair) in packet.chunks_mut(2).enumerate() {
-        let bytes = USBRAM.mem(place + index).read().to_le_bytes();
-        pair.copy_from_slice(&bytes[..pair.len()]);
+        let [low, high] = USBRAM.mem(place + index).read().to_le_bytes();
+        pair[0] = low;
+        if let Some(second) = pair.get_mut(1) {
+            *second = high;
+        }
     }
     change(endpoint, epr::CTR_RX, 0, 0);
     length.min(packet.len())

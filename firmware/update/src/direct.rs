@@ -251,7 +251,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
 
     /// The point of no return: takes away the header, so that what is in flash is no image any more, and then says so.
     fn give_up_flash(&mut self) -> Result<(), WriteFailed> {
-        self.running = None;
+        self.in_flash = None;
         self.handed_over = false;
         put_page(&mut self.flash, 0, &[ERASED; FLASH_PAGE])?;
         if self.record.phase != Phase::Installing {

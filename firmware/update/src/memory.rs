@@ -33,15 +33,20 @@ pub trait Flash {
     -> Result<(), WriteFailed>;
 }
 
+/// Whether a page of flash holds these bytes.
+pub fn holds<F: Flash>(flash: &F, offset: u32, page: &[u8; FLASH_PAGE]) -> bool {
+    let mut present = [0; FLASH_PAGE];
+    flash.read(offset, &mut present);
+    present == *page
+}
+
 /// Makes a page of flash hold these bytes; one that does already is left alone.
 pub fn put_page<F: Flash>(
     flash: &mut F,
     offset: u32,
     page: &[u8; FLASH_PAGE],
 ) -> Result<(), WriteFailed> {
-    let mut present = [0; FLASH_PAGE];
-    flash.read(offset, &mut present);
-    if present == *page {
+    if holds(flash, offset, page) {
         return Ok(());
     }
     flash.erase_page(offset)?;
