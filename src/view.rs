@@ -4,7 +4,6 @@
 mod course;
 mod details;
 mod device_card;
-mod dynamic;
 mod firmware_file;
 mod settings;
 pub(crate) mod shell;

@@ -1,5 +1,7 @@
 //! Who the logger is, in values that the caller may keep.
 
+use alloc::string::String;
+
 use protocol::device::{HeldImage, Outcome, Phase, SerialNumber, Status};
 use protocol::image::{Target, Version};
 use protocol::message::{CommonRequest, CommonResponse, LoggerRequest, LoggerResponse};

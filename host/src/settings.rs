@@ -1,5 +1,9 @@
 //! A logger's settings: as it describes them, with their values, in types that the caller may keep.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use protocol::message::{LoggerRequest, LoggerResponse, Refusal};
 use protocol::settings::{self as wire, Problem, SettingId};
 

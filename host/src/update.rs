@@ -107,7 +107,7 @@ impl fmt::Display for UpdateError {
     }
 }
 
-impl std::error::Error for UpdateError {}
+impl core::error::Error for UpdateError {}
 
 /// Brings `file` onto the logger. `device` is what the logger last said of itself; the result is what it says in the
 /// end. Dropping the future cancels: the logger then keeps what it runs, and a later update goes on from where this

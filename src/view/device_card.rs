@@ -1,14 +1,16 @@
 //! The logger: its name first, then what it is doing, then numbers.
 
+use alloc::string::{String, ToString};
+
 use host::device::Device;
 use host::settings::{Setting, Value};
-use leptos::prelude::*;
 use protocol::device::{Phase, Program, Status};
 
-use super::dynamic::{flag, text, when};
-use super::welcome::Connect;
+use super::welcome::connect;
 use super::words::{count, decimal, nameless, short};
+use crate::dom::{Text, View, el, live, when, words};
 use crate::logger::{Connection, Copying, Logger, Step};
+use crate::text::say;
 
 /// The setting that holds the logger's name.
 const NAME_SETTING: &str = "Name";
@@ -16,91 +18,102 @@ const NAME_SETTING: &str = "Name";
 const NO_NUMBER: &str = "–";
 
 /// Name, state and facts.
-#[component]
-pub(crate) fn DeviceCard(logger: Logger) -> impl IntoView {
-    let of_device = move |read: fn(&Device) -> String| {
-        text(move || {
-            logger
-                .device
-                .with(|device| device.as_ref().map(read).unwrap_or_default())
-        })
-    };
+pub(crate) fn device_card(logger: Logger) -> View {
+    let of_device =
+        move |read: fn(&Device) -> String| live(move || logger.of_device(read).unwrap_or_default());
     let of_status = move |read: fn(&Status) -> String| {
-        text(move || {
+        live(move || {
             logger
                 .status
                 .with(|status| status.as_ref().map_or_else(|| NO_NUMBER.into(), read))
         })
     };
-    let name = text(move || {
+    let name = move || {
         logger
             .settings
             .with(|settings| own_name(settings))
-            .or_else(|| logger.device.with(|device| device.as_ref().map(nameless)))
+            .or_else(|| logger.of_device(nameless))
             .unwrap_or_default()
-    });
-    let away = flag(move || {
+    };
+    let away = move || {
         !matches!(
             logger.connection.get(),
             Connection::Connected | Connection::Connecting
         )
-    });
-    let model_and_serial = of_device(|device| format!("Logger {} · serial ", device.model));
-    let version = of_device(|device| {
-        device
-            .running
-            .map_or_else(|| "none".into(), |running| running.version.to_string())
-    });
-    let digest = of_device(|device| {
-        device
-            .running
-            .map(|running| short(running.digest))
-            .unwrap_or_default()
-    });
-    let supply = of_status(|status| format!("{} V", decimal(f64::from(status.supply) / 1000.0, 2)));
-    let temperature =
-        of_status(|status| format!("{} °C", decimal(f64::from(status.temperature) / 100.0, 1)));
-    view! {
-        <section class="card device" aria-label="Logger" class:away=away>
-            <div class="who">
-                <h1>{name}</h1>
-                <p>
-                    {model_and_serial}
-                    <span data-fact="serial">{of_device(|device| device.serial.to_string())}</span>
-                </p>
-                <p class="state" data-fact="state">
-                    {text(move || state(logger).into())}
-                </p>
-            </div>
-            <dl class="facts">
-                <Fact name="Firmware" fact="firmware" value=version />
-                <Fact name="Supply" fact="supply" value=supply />
-                <Fact name="Temperature" fact="temperature" value=temperature />
-                <Fact
-                    name="Records since start"
-                    fact="records"
-                    value=of_status(|status| count(status.records))
-                />
-            </dl>
-            <p class="image">
-                {of_device(|device| standing(device).into())} <span data-fact="digest">{digest}</span>
-            </p>
-            {when(
-                flag(move || away.get() && !logger.is_virtual()),
-                move || view! { <div class="reconnect"><Connect logger /></div> }.into_any(),
-            )}
-        </section>
-    }
+    };
+    let who = el("div").class("who").with([
+        el("h1").text(live(name)),
+        el("p").with([
+            words(of_device(|device| {
+                say!("Logger {model} · serial ", model = device.model)
+            })),
+            el("span")
+                .attr("data-fact", "serial")
+                .text(of_device(|device| device.serial.to_string())),
+        ]),
+        el("p")
+            .class("state")
+            .attr("data-fact", "state")
+            .text(live(move || state(logger))),
+    ]);
+    let facts = el("dl").class("facts").with([
+        fact(
+            say!("Firmware"),
+            "firmware",
+            of_device(|device| match device.running {
+                Some(running) => running.version.to_string(),
+                None => say!("none"),
+            }),
+        ),
+        fact(
+            say!("Supply"),
+            "supply",
+            of_status(|status| [&decimal(f64::from(status.supply) / 1000.0, 2), " V"].concat()),
+        ),
+        fact(
+            say!("Temperature"),
+            "temperature",
+            of_status(|status| {
+                [&decimal(f64::from(status.temperature) / 100.0, 1), " °C"].concat()
+            }),
+        ),
+        fact(
+            say!("Records since start"),
+            "records",
+            of_status(|status| count(status.records)),
+        ),
+    ]);
+    el("section")
+        .class("card device")
+        .attr("aria-label", say!("Logger"))
+        .class_when("away", away)
+        .with([
+            who,
+            facts,
+            el("p").class("image").with([
+                words(of_device(standing)),
+                words(" "),
+                el("span")
+                    .attr("data-fact", "digest")
+                    .text(of_device(|device| {
+                        device
+                            .running
+                            .map(|running| short(running.digest))
+                            .unwrap_or_default()
+                    })),
+            ]),
+            when(
+                move || away() && !logger.is_virtual(),
+                move || el("div").class("reconnect").with([connect(logger)]),
+            ),
+        ])
 }
 
-#[component]
-fn Fact(name: &'static str, fact: &'static str, value: Signal<String>) -> impl IntoView {
-    view! {
-        <div>
-            <dt>{name}</dt>
-            <dd data-fact=fact>{value}</dd>
-        </div>
-    }
+fn fact(name: String, fact: &'static str, value: Text) -> View {
+    el("div").with([
+        el("dt").text(name),
+        el("dd").attr("data-fact", fact).text(value),
+    ])
 }
 
 /// The name its owner gave it.
@@ -114,17 +127,17 @@ fn own_name(settings: &[Setting]) -> Option<String> {
 }
 
 /// How safe the running firmware is; stands before its digest.
-fn standing(device: &Device) -> &'static str {
+fn standing(device: &Device) -> String {
     match (device.running, device.phase) {
-        (None, _) => "no firmware that can start",
-        (Some(_), Phase::Trial { .. }) => "on trial, not confirmed yet · image ",
-        (Some(_), Phase::Idle) => "confirmed · image ",
-        (Some(_), _) => "an update waits · image ",
+        (None, _) => say!("no firmware that can start"),
+        (Some(_), Phase::Trial { .. }) => say!("on trial, not confirmed yet · image"),
+        (Some(_), Phase::Idle) => say!("confirmed · image"),
+        (Some(_), _) => say!("an update waits · image"),
     }
 }
 
 /// What the logger is doing, as far as it said.
-fn state(logger: Logger) -> &'static str {
+fn state(logger: Logger) -> String {
     let step = logger.course.with(|course| {
         course
             .as_ref()
@@ -133,14 +146,16 @@ fn state(logger: Logger) -> &'static str {
     });
     match (step, logger.connection.get(), logger.program.get()) {
         (Some((Step::Copied, Copying::Unplugged)), ..) | (_, Connection::Lost, _) => {
-            "Unplugged. Plug it in again: the page connects to it by itself."
+            say!("Unplugged. Plug it in again: the page connects to it by itself.")
         }
-        (Some((Step::Copied, _)), _, Program::Application) => "Recording, and taking new firmware",
-        (Some((Step::Copied, _)), _, Program::Bootloader) => "Taking new firmware",
-        (Some((Step::Restarted | Step::Installed, _)), ..) => "Restarting with new firmware",
-        (_, Connection::Disconnected(_), _) => "Not connected",
-        (_, Connection::Connecting, _) => "Connecting…",
-        (_, _, Program::Application) => "Recording",
-        (_, _, Program::Bootloader) => "In update mode, not recording",
+        (Some((Step::Copied, _)), _, Program::Application) => {
+            say!("Recording, and taking new firmware")
+        }
+        (Some((Step::Copied, _)), _, Program::Bootloader) => say!("Taking new firmware"),
+        (Some((Step::Restarted | Step::Installed, _)), ..) => say!("Restarting with new firmware"),
+        (_, Connection::Disconnected(_), _) => say!("Not connected"),
+        (_, Connection::Connecting, _) => say!("Connecting…"),
+        (_, _, Program::Application) => say!("Recording"),
+        (_, _, Program::Bootloader) => say!("In update mode, not recording"),
     }
 }
