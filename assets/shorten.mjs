@@ -1,6 +1,7 @@
 // Gives what the page's WebAssembly imports short names, in the program and in the script beside it: wasm-bindgen's are
 // long and end in digits that do not compress, a twentieth of all that a first visit loads. Runs after each build, before
-// dist/ is replaced. It changes nothing but these names, and fails when one of them is not in both files.
+// dist/ is replaced. It changes nothing but these names, comments and
+// blanks, and fails when one of the names is not in both files.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -85,3 +86,8 @@ for (const module of modules) {
 // Comments of whole lines, and what lines are indented with.
 source = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, '').replace(/^ +/gm, '');
 writeFileSync(join(folder, script), source);
+
+for (const name of readdirSync(folder).filter((name) => name.endsWith('.css'))) {
+  const style = readFileSync(join(folder, name), 'utf8').replace(/\/\*[^]*?\*\//g, '').replace(/^\s+/gm, '');
+  writeFileSync(join(folder, name), style);
+}

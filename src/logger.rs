@@ -17,7 +17,7 @@ use host::firmware_file::{FileError, FirmwareFile, LARGEST_FILE};
 use host::settings::{Setting, Value};
 use host::update::{Progress, UpdateError};
 use js_sys::Uint8Array;
-use protocol::device::{Program, Status};
+use protocol::device::{HeldImage, Program, Status};
 use protocol::image::Version;
 use protocol::message::Refusal;
 use protocol::settings::{Problem, SettingId};
@@ -182,6 +182,8 @@ pub(crate) struct Course {
     pub(crate) from: Option<Version>,
     /// What is being installed.
     pub(crate) to: Version,
+    /// It is an image that the logger keeps: no file is checked, and nothing is copied.
+    pub(crate) is_kept: bool,
     /// The step under way; when the update ended, the one it ended in.
     pub(crate) step: Step,
     /// Seconds that the finished steps took, in their order.
@@ -246,6 +248,10 @@ pub(crate) enum Order {
     Connect(SerialPort),
     /// Bring the chosen file onto the logger.
     Update,
+    /// Have the image installed that a logger in update mode keeps.
+    PutBack,
+    /// Have a logger in update mode start over.
+    Restart,
     /// Stop sending.
     Cancel,
     /// Change settings.
@@ -461,6 +467,16 @@ impl Logger {
         self.order(Order::Update);
     }
 
+    /// Has the image installed that a logger in update mode keeps.
+    pub(crate) fn put_back(self) {
+        self.order(Order::PutBack);
+    }
+
+    /// Has a logger in update mode try once more to start what it has.
+    pub(crate) fn restart(self) {
+        self.order(Order::Restart);
+    }
+
     /// Stops an update that still sends.
     pub(crate) fn cancel_update(self) {
         self.order(Order::Cancel);
@@ -525,16 +541,35 @@ impl Logger {
 
     /// An update with `file` begins.
     pub(crate) fn update_begins(self, device: &Device, file: &FirmwareFile, checked_in: f64) {
+        let total = file.image().len() as u32;
+        self.course_begins(device, file.version(), false, vec![checked_in], total);
+    }
+
+    /// An installation of an image that the logger keeps begins.
+    pub(crate) fn put_back_begins(self, device: &Device, kept: &HeldImage) {
+        // The steps that it does without take no time.
+        self.course_begins(device, kept.version, true, vec![0.0, 0.0], kept.length);
+    }
+
+    fn course_begins(
+        self,
+        device: &Device,
+        to: Version,
+        is_kept: bool,
+        took: Vec<f64>,
+        total: u32,
+    ) {
         self.confirmed.set(None);
         self.course.set(Some(Course {
             from: device.running.map(|running| running.version),
-            to: file.version(),
-            step: Step::Copied,
-            took: vec![checked_in],
+            to,
+            is_kept,
+            step: Step::ALL[took.len()],
+            took,
             elapsed: 0.0,
             copying: Copying::Sending { rate: None },
             kept: 0,
-            total: file.image().len() as u32,
+            total,
             end: None,
             began: now(),
             run: None,
@@ -566,6 +601,15 @@ impl Logger {
     pub(crate) fn may_cancel(self) -> bool {
         self.course
             .with(|course| course.as_ref().is_some_and(Course::may_cancel))
+    }
+
+    /// Whether the latest update came to its good end.
+    pub(crate) fn has_installed(self) -> bool {
+        self.course.with(|course| {
+            course
+                .as_ref()
+                .is_some_and(|course| course.end == Some(End::Installed))
+        })
     }
 
     /// Whether the virtual logger is to take the place of the real ones.
@@ -672,6 +716,7 @@ impl Course {
                 (self.kept, self.total) = (kept, total);
             }
             Progress::Checking => self.copying = Copying::ReadingBack,
+            // Where nothing was copied it began with that.
             Progress::Installing => self.enter(Step::Restarted, now),
             Progress::Started => {
                 let returned = self.returned.unwrap_or(now);

@@ -4,10 +4,11 @@
 //! All it learns goes to [`Logger`]. It never decides to change a logger by itself, but for one thing: firmware on
 //! trial that answers is confirmed, because answering is what the trial is about.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -15,7 +16,7 @@ use host::conversation::{Conversation, TalkError};
 use host::device::{Device, read_status};
 use host::link::{Link, LinkError};
 use host::settings;
-use host::update::update;
+use host::update::{UpdateError, put_back, update};
 use protocol::device::{Phase, Program};
 use protocol::message::CommonRequest;
 use web_sys::Serial;
@@ -31,6 +32,8 @@ use crate::time::timer;
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// How often the elapsed time of an update is shown anew.
 const TICK: Duration = Duration::from_millis(200);
+/// How long a logger may stay away when it restarts.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a port that has just come is tried: the system may still be setting its permissions.
 const OPEN_TRIES: usize = 5;
 /// Between two tries.
@@ -167,6 +170,12 @@ async fn attend<L: Link>(
                 }
             }
             Some(Order::Exchange) => return Err(LinkError::Lost.into()),
+            Some(Order::PutBack) => put_back_kept(conversation, logger, orders).await?,
+            Some(Order::Restart) => {
+                conversation.tell(CommonRequest::Reboot).await?;
+                conversation.reopen(RESTART_TIMEOUT).await?;
+                get_to_know(conversation, logger).await?;
+            }
             // There is a logger already, or nothing to cancel any more.
             Some(Order::Connect(_) | Order::Cancel) | None => {}
         }
@@ -202,6 +211,10 @@ async fn get_to_know<L: Link>(
             logger.confirmed.set(Some(running.version));
             forget_failure(logger, &device);
         }
+    }
+    if program == Program::Bootloader && logger.has_installed() {
+        // What it began with so well is not how it stands.
+        logger.course.set(None);
     }
     logger.program.set(program);
     if logger
@@ -254,28 +267,60 @@ async fn bring_up_to_date<L: Link>(
     };
     logger.update_begins(&device, &file, checked_in);
     let end = {
-        let mut update = pin!(update(conversation, &device, &file, |progress| {
+        let update = update(conversation, &device, &file, |progress| {
             logger.update_progresses(progress);
-        }));
-        loop {
-            let meanwhile = select(orders.next(), timer(TICK));
-            match select(update.as_mut(), meanwhile).await {
-                Either::Left((Ok(device), _)) => {
-                    logger.set_device(Some(device));
-                    break End::Installed;
-                }
-                Either::Left((Err(error), _)) => break End::Failed(error),
-                Either::Right((Either::Left((Some(Order::Cancel), _)), _))
-                    if logger.may_cancel() =>
-                {
-                    break End::Cancelled;
-                }
-                Either::Right(_) => logger.update_waits(),
-            }
-        }
+        });
+        watch(Box::pin(update), logger, orders).await
     };
     logger.update_ends(end);
     get_to_know(conversation, logger).await
+}
+
+async fn put_back_kept<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+    orders: &mut Receiver<Order>,
+) -> Result<(), TalkError> {
+    let Some(device) = logger.device.get() else {
+        return Ok(());
+    };
+    let Some(kept) = device.kept() else {
+        return Ok(());
+    };
+    logger.put_back_begins(&device, &kept);
+    let end = {
+        let put_back = put_back(conversation, &device, |progress| {
+            logger.update_progresses(progress);
+        });
+        watch(Box::pin(put_back), logger, orders).await
+    };
+    logger.update_ends(end);
+    get_to_know(conversation, logger).await
+}
+
+/// What goes on until an installation ends.
+type Installation<'a> = Pin<Box<dyn Future<Output = Result<Device, UpdateError>> + 'a>>;
+
+/// Lets an installation run to its end, and stops it when the person wants that in time.
+async fn watch(
+    mut installation: Installation<'_>,
+    logger: Logger,
+    orders: &mut Receiver<Order>,
+) -> End {
+    loop {
+        let meanwhile = select(orders.next(), timer(TICK));
+        match select(installation.as_mut(), meanwhile).await {
+            Either::Left((Ok(device), _)) => {
+                logger.set_device(Some(device));
+                return End::Installed;
+            }
+            Either::Left((Err(error), _)) => return End::Failed(error),
+            Either::Right((Either::Left((Some(Order::Cancel), _)), _)) if logger.may_cancel() => {
+                return End::Cancelled;
+            }
+            Either::Right(_) => logger.update_waits(),
+        }
+    }
 }
 
 /// A refusal is an answer too: the logger does not offer it.

@@ -42,6 +42,15 @@ pub struct Device {
 }
 
 impl Device {
+    /// What a logger in update mode installs when it is told to install and nothing was sent: a staged image whose
+    /// installation did not end, else the one before.
+    pub fn kept(&self) -> Option<HeldImage> {
+        match self.phase {
+            Phase::Pending | Phase::Installing => self.staged,
+            Phase::Idle | Phase::Trial { .. } | Phase::Reverting => self.previous,
+        }
+    }
+
     /// Asks the logger.
     pub async fn read<L: Link>(conversation: &mut Conversation<L>) -> Result<Device, TalkError> {
         conversation

@@ -7,7 +7,8 @@ use core::fmt;
 use core::time::Duration;
 
 use protocol::device::{Outcome, Phase};
-use protocol::message::CommonRequest;
+use protocol::image::Digest;
+use protocol::message::{CommonRequest, Refusal};
 
 use crate::check::{Objection, check, explain};
 use crate::conversation::{Conversation, TalkError};
@@ -152,6 +153,36 @@ pub async fn update<L: Link>(
             Err(error) => return Err(error.into()),
         }
     };
+    conclude(conversation, after, digest, progress).await
+}
+
+/// Has a logger in update mode install the image that it [keeps](Device::kept). The result is what it says in the end.
+pub async fn put_back<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+    mut progress: impl FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    let Some(kept) = device.kept() else {
+        return Err(TalkError::Refused(Refusal::NothingStaged).into());
+    };
+    conversation.tell(CommonRequest::Install).await?;
+    progress(Progress::Installing);
+    let after = restart(conversation, device).await?;
+    conclude(conversation, after, kept.digest, progress).await
+}
+
+/// Confirms the image that was to be installed, if it is the one that runs.
+async fn conclude<L: Link>(
+    conversation: &mut Conversation<L>,
+    after: Device,
+    digest: Digest,
+    mut progress: impl FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    let runs = |device: &Device| {
+        device
+            .running
+            .is_some_and(|running| running.digest == digest)
+    };
     if !runs(&after) {
         return Err(not_installed(after));
     }
@@ -197,8 +228,8 @@ async fn restart<L: Link>(
         }
         let back = come_back(conversation, device, INSTALL_TIMEOUT).await?;
         tries += 1;
-        // Still pending: the plug was pulled before the logger had heard of the restart.
-        if back.phase != Phase::Pending || tries == TRIES {
+        // Still waiting: the plug was pulled before the logger had heard of the restart.
+        if !matches!(back.phase, Phase::Pending | Phase::Reverting) || tries == TRIES {
             return Ok(back);
         }
     }

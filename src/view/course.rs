@@ -67,6 +67,13 @@ fn of<T: Default>(logger: Logger, read: impl FnOnce(&Course) -> T) -> T {
 
 fn heading(course: &Course) -> String {
     let to = course.to;
+    if course.is_kept {
+        return match course.end {
+            None => say!("Putting {to} back", to),
+            Some(End::Installed) => say!("{to} is back", to),
+            Some(End::Cancelled | End::Failed(_)) => say!("{to} could not be put back", to),
+        };
+    }
     match course.end {
         None => say!("Updating to {to}", to),
         Some(End::Installed) => say!("Updated to {to}", to),
@@ -81,10 +88,13 @@ fn promise(logger: Logger, course: &Course) -> String {
     }
     let direct = logger.of_device(|device| device.direct).unwrap_or_default();
     match course.from {
-        Some(from) if !direct => say!(
+        Some(from) if !direct && !course.is_kept => say!(
             "You may unplug at any time: the logger keeps {from} until {to} has proven itself.",
             from,
             to = course.to
+        ),
+        _ if course.is_kept => say!(
+            "You may unplug at any time: the logger goes on by itself as soon as it has power."
         ),
         _ => say!(
             "Should the cable come out, plug it in again: the logger waits in update mode and takes the firmware again."
@@ -170,7 +180,9 @@ fn step_item(logger: Logger, step: Step) -> View {
         })
         .unwrap_or_default()
     };
+    let is_left_out = move || step <= Step::Copied && of(logger, |course| course.is_kept);
     el("li")
+        .flag("hidden", is_left_out)
         .attr("data-step", name)
         .attr("data-state", by_state("done", "now", "todo"))
         .attr("aria-current", by_state("false", "step", "false"))

@@ -8,6 +8,7 @@ use web_sys::{DragEvent, File, FileList, KeyboardEvent};
 
 use super::details::details;
 use super::device_card::device_card;
+use super::memory_map::memory_map;
 use super::settings::settings;
 use super::update::update;
 use super::virtual_logger::virtual_logger;
@@ -65,11 +66,11 @@ fn before_logger(logger: Logger) -> View {
 fn with_logger(logger: Logger) -> View {
     let panels = move |has_settings: &bool| {
         if !*has_settings {
-            return update(logger);
+            return update_and_memory(logger);
         }
         all([
             tabs(logger),
-            panel(logger, Tab::Update, update(logger)),
+            panel(logger, Tab::Update, update_and_memory(logger)),
             panel(logger, Tab::Settings, settings(logger)),
         ])
     };
@@ -79,6 +80,13 @@ fn with_logger(logger: Logger) -> View {
         choose(move || logger.program.get() == Program::Application, panels),
         details(logger),
     ])
+}
+
+/// What is done to the memory beside what is in it.
+fn update_and_memory(logger: Logger) -> View {
+    el("div")
+        .class("beside")
+        .with([update(logger), memory_map(logger)])
 }
 
 /// Tabs as the keyboard expects them: one stop, and the arrow keys between them.

@@ -22,6 +22,16 @@ pub(crate) fn update(logger: Logger) -> View {
         .attr("aria-label", say!("Update"))
         .with([
             choose(
+                move || {
+                    let waits = logger.program.get() == Program::Bootloader;
+                    logger
+                        .device
+                        .get()
+                        .filter(|_| waits && !logger.is_updating())
+                },
+                move |device| all(device.iter().map(|device| update_mode(logger, device))),
+            ),
+            choose(
                 move || logger.course.with(Option::is_some),
                 move |has_course| {
                     if *has_course {
@@ -56,17 +66,44 @@ fn before(logger: Logger) -> View {
     ])
 }
 
-/// What the logger remembers of its latest update, and what it is in for.
-fn notes(logger: Logger) -> View {
-    let update_mode = move || {
-        if logger.device.with(Option::is_some) && logger.program.get() == Program::Bootloader {
-            say!(
-                "This logger waits in update mode: it has no firmware it can start. Choose a firmware file to bring it back; its settings and records are kept."
-            )
-        } else {
-            String::new()
-        }
+/// Why the logger waits in update mode, and what brings it back.
+fn update_mode(logger: Logger, device: &Device) -> View {
+    let kept = device.kept();
+    let why = match (device.running, kept) {
+        (Some(running), _) => say!(
+            "This logger waits in update mode: {version} was started again and again, and never ran for long. Its settings and records are kept.",
+            version = running.version
+        ),
+        (None, Some(kept)) => say!(
+            "This logger waits in update mode: it has no firmware it can start, but it keeps {version}. Its settings and records are kept.",
+            version = kept.version
+        ),
+        (None, None) => say!(
+            "This logger waits in update mode: it has no firmware it can start. Choose a firmware file to bring it back; its settings and records are kept."
+        ),
     };
+    let unready = move || !logger.is_connected();
+    let put_back = kept.map(|kept| {
+        button(move || logger.put_back())
+            .class("main")
+            .flag("disabled", unready)
+            .text(say!("Put {version} back", version = kept.version))
+    });
+    let start = device.running.map(|running| {
+        button(move || logger.restart())
+            .flag("disabled", unready)
+            .text(say!("Start {version} once more", version = running.version))
+    });
+    all([
+        el("p").class("note").text(why),
+        el("div")
+            .class("row")
+            .with(put_back.into_iter().chain(start)),
+    ])
+}
+
+/// What the logger remembers of its latest update.
+fn notes(logger: Logger) -> View {
     let confirmed = move || {
         logger.confirmed.get().map_or_else(String::new, |version| {
             say!(
@@ -82,7 +119,6 @@ fn notes(logger: Logger) -> View {
             .unwrap_or_default()
     };
     all([
-        el("p").class("note").text(live(update_mode)),
         el("p").class("note").text(live(confirmed)),
         el("p").class("note").text(live(outcome)),
     ])

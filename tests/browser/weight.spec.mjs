@@ -14,6 +14,8 @@ test('a first visit loads little', async ({ page }) => {
   await expect(page.getByRole('button', { name: 'Connect a logger' })).toBeVisible();
   await page.waitForLoadState('networkidle');
   await Promise.all(pending);
+  const accent = await page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue('--accent'));
+  expect(accent, 'the style was taken').not.toBe('');
   const kinds = [...loaded.keys()].map((url) => url.match(/\.(wasm|js|css)$/)?.[1]);
   for (const kind of ['wasm', 'js', 'css']) expect(kinds, 'it was all seen').toContain(kind);
   const total = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0);
