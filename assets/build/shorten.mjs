@@ -87,6 +87,11 @@ for (const module of modules) {
 source = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, '').replace(/^ +/gm, '');
 writeFileSync(join(folder, script), source);
 
+for (const name of readdirSync(folder).filter((name) => /^(page|offline-worker).*\.js$/.test(name))) {
+  const code = readFileSync(join(folder, name), 'utf8').replace(/^ *\/\/.*\n/gm, '').replace(/^\s+/gm, '');
+  writeFileSync(join(folder, name), code);
+}
+
 for (const name of readdirSync(folder).filter((name) => name.endsWith('.css'))) {
   const style = readFileSync(join(folder, name), 'utf8').replace(/\/\*[^]*?\*\//g, '').replace(/^\s+/gm, '');
   writeFileSync(join(folder, name), style);
