@@ -1,7 +1,7 @@
 //! What a person made of a setting before writing it: what stands in its field, valid or not.
 
 use alloc::string::{String, ToString};
-use host::settings::{Kind, Setting, Value, number_text, read_number};
+use host::settings::{Kind, Setting, Value, number_text, read_number, read_time, time_text};
 use protocol::settings::Problem;
 
 /// What stands in a field.
@@ -20,6 +20,8 @@ pub(crate) enum Draft {
 pub(crate) enum Fault {
     /// It is no number, or one with too many decimals.
     NoNumber,
+    /// It is no moment in UTC.
+    NoTime,
     /// The setting does not take it.
     Problem(Problem),
 }
@@ -35,6 +37,7 @@ impl Draft {
             }
             (Value::Number(number), _) => Draft::Text(number.to_string()),
             (Value::Text(text), _) => Draft::Text(text.clone()),
+            (Value::Time(seconds), _) => Draft::Text(time_text(*seconds)),
         }
     }
 
@@ -46,6 +49,7 @@ impl Draft {
             (Kind::Number { decimals, .. }, Draft::Text(text)) => {
                 Value::Number(read_number(text, *decimals).ok_or(Fault::NoNumber)?)
             }
+            (Kind::Time, Draft::Text(text)) => Value::Time(read_time(text).ok_or(Fault::NoTime)?),
             (_, Draft::Text(text)) => Value::Text(text.clone()),
         };
         setting.kind.check(&value).map_err(Fault::Problem)?;

@@ -17,9 +17,10 @@ use host::firmware_file::{FileError, FirmwareFile, LARGEST_FILE};
 use host::settings::{Setting, Value};
 use host::update::{Progress, UpdateError};
 use js_sys::Uint8Array;
-use protocol::device::{HeldImage, Program, Status};
+use protocol::device::{HeldImage, Program};
 use protocol::image::Version;
 use protocol::message::Refusal;
+use protocol::record::Status;
 use protocol::settings::{Problem, SettingId};
 use virtual_logger_messages::{Command, Event};
 use wasm_bindgen::{JsCast, JsValue};
@@ -164,6 +165,8 @@ impl Step {
 /// What goes on while the image is copied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Copying {
+    /// The logger restarts into update mode, for only there can it take the image.
+    Preparing,
     /// Bytes go over.
     Sending {
         /// Bytes per second; none until there is something to measure.
@@ -178,8 +181,8 @@ pub(crate) enum Copying {
 /// An update under way, or how it went.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Course {
-    /// What ran before.
-    pub(crate) from: Option<Version>,
+    /// What ran before and is kept until the new one has proven itself; none when the logger has no room for both.
+    pub(crate) kept_version: Option<Version>,
     /// What is being installed.
     pub(crate) to: Version,
     /// It is an image that the logger keeps: no file is checked, and nothing is copied.
@@ -561,7 +564,10 @@ impl Logger {
     ) {
         self.confirmed.set(None);
         self.course.set(Some(Course {
-            from: device.running.map(|running| running.version),
+            kept_version: device
+                .running
+                .filter(|_| !device.direct)
+                .map(|running| running.version),
             to,
             is_kept,
             step: Step::ALL[took.len()],
@@ -702,6 +708,7 @@ impl Course {
     fn progresses(&mut self, progress: Progress) {
         let now = now();
         match progress {
+            Progress::Preparing => self.copying = Copying::Preparing,
             Progress::Sending { kept, total } => {
                 let (since, first) = *self.run.get_or_insert((now, kept));
                 let time = now - since;

@@ -7,6 +7,7 @@
 //! | PA0, PA1 | analog inputs of the logger (ADC channels 0 and 1); PA0 is wake-up pin 1 too |
 //! | PA4 | chip select of the NAND, active low, with a pull-up |
 //! | PA5, PA6, PA7 | SPI1 SCK, MISO, MOSI of the NAND |
+//! | PA8 | event input: a contact to ground, with the chip's pull-up |
 //! | PA9 | VBUS through a divider: high while a USB cable is plugged in |
 //! | PA11, PA12 | USB D-, D+ |
 
@@ -15,6 +16,8 @@ use crate::usb_host::UsbHost;
 
 /// The NAND's chip select: bit of port A.
 pub const NAND_SELECT: u32 = 4;
+/// Event input: bit of port A.
+pub const EVENT: u32 = 8;
 /// VBUS sense: bit of port A.
 pub const VBUS_SENSE: u32 = 9;
 
@@ -27,6 +30,8 @@ pub struct Board {
     pub temperature: i16,
     /// Voltage at PA0 and PA1 in millivolts.
     pub inputs: [u16; 2],
+    /// The contact at the event input is closed: it pulls PA8 low.
+    pub event_closed: bool,
     /// The NAND flash.
     pub nand: Nand,
     /// The computer at the other end of the USB cable.
@@ -39,6 +44,7 @@ impl Default for Board {
             supply: 3000,
             temperature: 2500,
             inputs: [0; 2],
+            event_closed: false,
             nand: Nand::new(),
             usb: UsbHost::new(),
         }
@@ -58,5 +64,7 @@ impl Board {
     }
 
     /// Pins of port A that the board drives, whatever the chip's pull resistors say.
-    pub(crate) const PORT_A_DRIVEN: u16 = 1 << VBUS_SENSE | 3;
+    pub(crate) fn port_a_driven(&self) -> u16 {
+        1 << VBUS_SENSE | u16::from(self.event_closed) << EVENT | 3
+    }
 }

@@ -37,7 +37,7 @@ pub struct Operation {
 }
 
 /// Where in an operation power goes away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// Nothing of it happens.
     Before,

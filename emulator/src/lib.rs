@@ -6,6 +6,7 @@
 pub mod board;
 pub mod chip;
 pub mod cpu;
+pub mod current;
 pub mod fault;
 pub mod machine;
 pub mod memory;

@@ -4,13 +4,16 @@
 //! computer's clock.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use crate::board::Board;
 use crate::chip::Chip;
-use crate::chip::flash::{EEPROM_SIZE, OptionBytes};
+use crate::chip::flash::{EEPROM_SIZE, Flash, OptionBytes};
+use crate::chip::rcc::LSI;
 use crate::chip::usart::Serial;
 use crate::cpu::bus::{Bus, ResetCause};
 use crate::cpu::{Core, FaultReport, Stop};
+use crate::current::{self, Activity};
 use crate::fault::{CutPoint, Faults, Random};
 use crate::memory::{FLASH_BASE, FLASH_SIZE, Memory, RAM_SIZE};
 use crate::nand::Nand;
@@ -34,6 +37,9 @@ pub struct Options {
     pub strict: bool,
     /// The chip's 96-bit unique id.
     pub unique_id: [u32; 3],
+    /// Frequency of the chip's LSI in hertz, which RTC and watchdog count: 37,000 typically, and from 26,000 to 56,000
+    /// on one chip or another ([`LSI_RANGE`](crate::chip::rcc::LSI_RANGE)).
+    pub lsi: u32,
 }
 
 impl Default for Options {
@@ -42,6 +48,7 @@ impl Default for Options {
             seed: 0,
             strict: true,
             unique_id: [0x0041_0027, 0x3436_510F, 0x3437_3834],
+            lsi: LSI,
         }
     }
 }
@@ -176,7 +183,7 @@ impl Machine {
         Machine {
             core,
             memory: Memory::new(),
-            chip: Chip::new(options.strict, options.unique_id),
+            chip: Chip::new(options.strict, options.unique_id, options.lsi),
             random: Random::new(options.seed),
             on: false,
             on_since: Time::ZERO,
@@ -186,6 +193,31 @@ impl Machine {
             resets: Resets::default(),
             last_reset: None,
         }
+    }
+
+    /// A logger, switched off, with the memories of `other` and nothing else of it: no plan, no cable, no time that passed.
+    ///
+    /// # Panics
+    /// When `other` is switched on: what an operation under way leaves behind is not decided yet.
+    pub fn with_memories(options: Options, other: &Machine) -> Machine {
+        assert!(!other.on, "memories outlive a loss of power");
+        let mut machine = Machine::new(options);
+        machine.memory = Memory::with_flash(&other.memory);
+        *machine.chip.flash_mut() = Flash::with_cells(other.chip.flash());
+        machine.chip.board.nand = Nand::with_cells(&other.chip.board.nand, machine.random.next());
+        machine
+    }
+
+    /// Feeds what a loss of power leaves to `hasher`: flash, EEPROM, option bytes, and the NAND with what its ECC makes of
+    /// each page. Two machines that feed the same are the same machine in [`Machine::with_memories`], and run alike.
+    ///
+    /// # Panics
+    /// When it is switched on, as [`Machine::with_memories`].
+    pub fn hash_memories(&self, hasher: &mut impl Hasher) {
+        assert!(!self.on, "memories outlive a loss of power");
+        self.memory.flash().hash(hasher);
+        self.chip.flash().hash_cells(hasher);
+        self.chip.board.nand.hash_cells(hasher);
     }
 
     /// Puts `bytes` into flash as a programmer does, whatever was there.
@@ -437,6 +469,16 @@ impl Machine {
             stop,
             standby,
         }
+    }
+
+    /// What the battery gave, all its life: an estimate from typical currents, see [`current`]. In coulombs.
+    pub fn charge(&self) -> f64 {
+        current::charge(&Activity {
+            power: self.power_time(),
+            cycles_awake: self.core.cycles() - self.core.cycles_asleep(),
+            cycles_asleep: self.core.cycles_asleep(),
+            nand_busy: self.chip.board.nand.busy_time(),
+        })
     }
 
     /// The other end of a serial port's cable, to send, receive and set its rate.
@@ -743,6 +785,41 @@ mod tests {
     }
 
     #[test]
+    fn waiting_in_ram_for_flash_takes_the_same_cycles_with_every_access_recorded() {
+        // Two erases, each awaited by a loop of its own: str r6,[r1]; ldr r4,[r3]; tst r4,r5; bne; nop; str r6,[r1];
+        // ldr r4,[r3]; lsls r7,r4,#31; bne; bkpt
+        let code: [u16; 10] = [
+            0x600E, 0x681C, 0x422C, 0xD1FC, 0xBF00, 0x600E, 0x681C, 0x07E7, 0xD1FC, 0xBE07,
+        ];
+        let program = Program::new()
+            .at_32_mhz()
+            .unlock_flash()
+            .write(FLASH + 4, 1 << 3 | 1 << 9)
+            .stop();
+        let runs = [false, true].map(|recorded| {
+            let mut machine = powered(&program);
+            finish(&mut machine);
+            for (cells, half) in machine.ram_mut()[0x200..].chunks_exact_mut(2).zip(code) {
+                cells.copy_from_slice(&half.to_le_bytes());
+            }
+            let core = machine.core_mut();
+            core.set_register(1, FLASH_BASE + 0x8000);
+            core.set_register(3, FLASH + 0x18);
+            core.set_register(5, 1);
+            core.set_pc(RAM_BASE + 0x200);
+            core.record_accesses(recorded);
+            let start = machine.now();
+            finish(&mut machine);
+            assert!(machine.now().since(start) > Time::from_micros(6400));
+            let core = machine.core();
+            let registers = [0, 1, 2, 3, 4, 5, 6, 7, 15].map(|n| core.register(n));
+            (machine.now(), core.instructions(), core.xpsr(), registers)
+        });
+        assert_eq!(runs[0], runs[1]);
+        assert!(runs[0].1 > 50_000, "{} instructions", runs[0].1);
+    }
+
+    #[test]
     fn a_half_page_loaded_by_code_in_ram_is_programmed() {
         // push {lr} is not needed: the code in RAM ends in a breakpoint.
         // loop: str r1,[r0]; adds r0,#4; adds r1,#1; subs r2,#1; bne loop; bkpt
@@ -1005,6 +1082,74 @@ mod tests {
         let mut machine = powered(&program);
         machine.run_for(Time::from_millis(600)).unwrap();
         assert_eq!(machine.last_reset(), Some(ResetCause::IndependentWatchdog));
+    }
+
+    #[test]
+    fn the_rtc_counts_the_lsi_that_this_chip_has() {
+        for lsi in [26_000, LSI, 56_000] {
+            let program = wait_for_interrupt(with_wakeup_timer(Program::new()).write(SCR, 4));
+            let mut machine = Machine::new(Options {
+                lsi,
+                ..Options::default()
+            });
+            machine.program_flash(FLASH_BASE, &program.stop()).unwrap();
+            machine.power_on();
+            finish(&mut machine);
+            // 2,312 times 16 of its periods.
+            let expected = 2312 * 16 * 1_000 / u64::from(lsi);
+            let stopped = machine.power_time().stop.millis();
+            assert!(stopped.abs_diff(expected) <= 1, "{lsi} Hz: {stopped} ms");
+        }
+    }
+
+    #[test]
+    fn a_contact_that_closes_pulls_the_event_input_low() {
+        let program = wait_for_interrupt(
+            Program::new()
+                .write(RCC + 0x2C, 1)
+                // PA8 as an input with its pull-up.
+                .write(GPIOA, 0xEBFC_FCFF)
+                .write(GPIOA + 0x0C, 1 << 16)
+                .write(EXTI, 1 << 8)
+                .write(EXTI + 12, 1 << 8)
+                .write(0xE000_E100, 1 << 7)
+                .copy(GPIOA + 0x10, RESULT)
+                .write(SCR, 4),
+        )
+        .copy(EXTI + 0x14, RESULT + 4)
+        .copy(GPIOA + 0x10, RESULT + 8)
+        .stop();
+        let mut machine = powered(&program);
+        machine.run_for(Time::from_millis(1000)).unwrap();
+        assert_ne!(result(&machine, 0) & 1 << 8, 0, "open");
+        machine.board_mut().event_closed = true;
+        finish(&mut machine);
+        assert_eq!(result(&machine, 1), 1 << 8, "a falling edge");
+        assert_eq!(result(&machine, 2) & 1 << 8, 0, "closed");
+    }
+
+    #[test]
+    fn a_charge_is_what_the_modes_take() {
+        let in_stop = wait_for_interrupt(Program::new().write(SCR, 4)).stop();
+        let mut machine = powered(&in_stop);
+        let before = machine.charge();
+        machine.run_for(Time::from_millis(100_000)).unwrap();
+        // 1.2 µA and the NAND's 10 µA for 100 s, and a little for what came before.
+        let stopped = machine.charge() - before;
+        assert!((1.12e-3..1.13e-3).contains(&stopped), "{stopped} C");
+
+        let running = Program::new().at_32_mhz().wait_set(RESULT, 8).stop();
+        let mut machine = powered(&running);
+        machine.run_for(Time::from_millis(10)).unwrap();
+        let before = machine.charge();
+        machine.run_for(Time::from_millis(1000)).unwrap();
+        let run = machine.charge() - before;
+        // 32 MHz at 200 µA/MHz for 1 s.
+        assert!((6.40e-3..6.42e-3).contains(&run), "{run} C");
+        machine.power_off();
+        let off = machine.charge();
+        machine.run_for(Time::from_millis(1000)).unwrap();
+        assert_eq!(machine.charge(), off);
     }
 
     #[test]
@@ -1302,6 +1447,51 @@ mod tests {
         );
         assert_eq!(machine.core().pc(), copy.core().pc());
         assert_eq!(machine.ram()[..], copy.ram()[..]);
+    }
+
+    fn memories(machine: &Machine) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        machine.hash_memories(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn memories_are_told_apart_by_each_of_their_cells_and_by_nothing_else() {
+        let mut machine = powered(&Program::new().stop());
+        finish(&mut machine);
+        machine.power_off();
+        let before = memories(&machine);
+        let fresh = Machine::with_memories(Options::default(), &machine);
+        assert_eq!(memories(&fresh), before);
+        assert_eq!(fresh.now(), Time::ZERO);
+        assert_eq!(fresh.flash()[..], machine.flash()[..]);
+
+        let changes: [fn(&mut Machine); 7] = [
+            |machine| machine.program_flash(FLASH_BASE + 0xFFFF, &[1]).unwrap(),
+            |machine| machine.program_eeprom(2047, &[1]).unwrap(),
+            |machine| {
+                let mut options = machine.option_bytes();
+                options.write_protection = 1;
+                machine.set_option_bytes(options);
+            },
+            |machine| machine.nand_mut().load_page(65_535, &[0xFE; 2112]),
+            |machine| {
+                machine.nand_mut().load_page(65_535, &[0xFE; 2112]);
+                machine.nand_mut().set_bit_errors(65_535, 3, 1);
+            },
+            |machine| machine.nand_mut().fail_erase(5),
+            |machine| machine.nand_mut().set_answers(false),
+        ];
+        let mut seen = vec![before];
+        for change in changes {
+            let mut changed = fresh.clone();
+            change(&mut changed);
+            let hash = memories(&changed);
+            assert!(!seen.contains(&hash), "change {}", seen.len());
+            let again = Machine::with_memories(Options::default(), &changed);
+            assert_eq!(memories(&again), hash, "change {}", seen.len());
+            seen.push(hash);
+        }
     }
 
     #[test]

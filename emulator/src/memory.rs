@@ -51,6 +51,14 @@ impl Memory {
         }
     }
 
+    /// The flash of `other` and RAM of zeros.
+    pub(crate) fn with_flash(other: &Memory) -> Memory {
+        Memory {
+            flash: other.flash.clone(),
+            ram: boxed(0),
+        }
+    }
+
     /// Flash, from [`FLASH_BASE`] on.
     pub fn flash(&self) -> &[u8; FLASH_SIZE] {
         &self.flash.bytes

@@ -3,6 +3,7 @@
 //! Facts are the datasheet's (W25N01GVxxxG/T/R, revision "N"). It must never do what the datasheet forbids silently:
 //! what a driver may not do ends up in [`Nand::violations`].
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::fault::{Faults, OperationKind, Place, Random, tear};
@@ -86,7 +87,7 @@ const PROTECTION_RESET: u8 = 0x7C;
 pub const JEDEC_ID: [u8; 3] = [0xEF, 0xAA, 0x21];
 
 /// What makes one device unlike another. The default is one that is perfect and always takes the typical time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Character {
     /// Decides what is left to chance.
     pub seed: u64,
@@ -99,7 +100,7 @@ pub struct Character {
 }
 
 /// How fast bit errors come. The datasheet promises 100,000 erases; smaller numbers make a test short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Wear {
     /// Erases of a block after which a sector in it has one wrong bit on average. Beyond twice as many its next erase
     /// may fail, and then fails for ever.
@@ -109,7 +110,7 @@ pub struct Wear {
 }
 
 /// A page that has been programmed since its block was erased.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Page {
     data: [u8; PAGE_BYTES],
     programs: u8,
@@ -193,6 +194,8 @@ pub struct Nand {
     random: Random,
     /// SR-1 cannot be written until the next power-up.
     locked_down: bool,
+    /// Time in which it read, programmed and erased its cells.
+    busy: Time,
 }
 
 impl Default for Nand {
@@ -221,6 +224,7 @@ impl Nand {
             character: Character::default(),
             random: Random::new(0),
             locked_down: false,
+            busy: Time::ZERO,
         }
     }
 
@@ -256,6 +260,33 @@ impl Nand {
             }
         }
         nand
+    }
+
+    /// A device with the cells and the character of `other`, as it is after a loss of power; what is left to chance from
+    /// here on is decided by `seed`.
+    pub(crate) fn with_cells(other: &Nand, seed: u64) -> Nand {
+        Nand {
+            blocks: other.blocks.clone(),
+            answers: other.answers,
+            character: other.character,
+            random: Random::new(seed),
+            ..Nand::new()
+        }
+    }
+
+    /// Everything about the cells that a driver could come to see. Counts of erases and reads do not show unless cells
+    /// wear out by them.
+    pub(crate) fn hash_cells(&self, hasher: &mut impl Hasher) {
+        (self.answers, self.character).hash(hasher);
+        let wears = self.character.wear.is_some();
+        for (number, block) in self.blocks.iter().enumerate() {
+            let Some(block) = block else { continue };
+            (number, block.fails_erase, block.fails_program).hash(hasher);
+            if wears {
+                (block.erases, block.reads).hash(hasher);
+            }
+            block.pages.hash(hasher);
+        }
     }
 
     /// Content of a page (0..65,536), main and spare, without regard to ECC; `None` when it is erased.
@@ -378,6 +409,11 @@ impl Nand {
             self.tear_work(&pending, seed);
         }
         self.selected = false;
+    }
+
+    /// Time in which it read, programmed and erased its cells, all its life.
+    pub fn busy_time(&self) -> Time {
+        self.busy
     }
 
     /// Chip select fell or rose.
@@ -568,11 +604,13 @@ impl Nand {
                 other => self.violation(format!("write to status register {other:#04x}")),
             },
             command::PAGE_READ if self.taken >= 4 => {
+                let time = if ecc { READ_TIME_ECC } else { READ_TIME_RAW };
+                self.busy += time;
                 self.pending = Some(Pending {
                     work: Work::Read {
                         page: self.header_page(),
                     },
-                    until: now + if ecc { READ_TIME_ECC } else { READ_TIME_RAW },
+                    until: now + time,
                     cut: None,
                     ecc,
                 });
@@ -704,6 +742,7 @@ impl Nand {
         now: Time,
         faults: &mut Faults,
     ) {
+        self.busy += time;
         let cut = faults.begin(kind, address, now);
         let until = match cut {
             Some(Place::Before) => now,

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use protocol::MAX_PACKET;
 use protocol::frame::{Decoder, max_length};
-use protocol::image::Digest;
+use protocol::image::{Digest, HEADER_SIZE};
 use protocol::message::{
     CommonRequest, CommonResponse, Hello, LoggerRequest, LoggerResponse, Packet, Refusal, Request,
     Response, StorageError,
@@ -19,17 +19,20 @@ use crate::link::{Link, LinkError};
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long it has for answers that are the result of reading or writing a whole image.
 const WORK_TIMEOUT: Duration = Duration::from_secs(6);
+/// Bytes of the initial stack pointer and the reset vector, with which the payload begins.
+const VECTORS: usize = 8;
 /// How often a request is sent before the logger counts as silent.
-const TRIES: usize = 4;
-/// The longest answer that is taken, in bytes: settings with all their texts.
+pub(crate) const TRIES: usize = 4;
+/// The longest answer that is taken, in bytes: more than any that today's loggers give.
 const LONGEST_ANSWER: usize = 2048;
 
 /// A logger that was greeted and answers.
 pub struct Conversation<L> {
     link: L,
     decoder: Decoder<LONGEST_ANSWER>,
-    /// Received but not looked at yet.
+    /// Received; looked at up to `seen`.
     incoming: Vec<u8>,
+    seen: usize,
     sequence: u16,
     hello: Hello,
 }
@@ -43,6 +46,8 @@ pub enum TalkError {
     Silent,
     /// The logger refused.
     Refused(Refusal),
+    /// More than one request holds: nothing was sent.
+    TooMuch,
     /// The answer does not belong to the question: not a logger, or a fault in one.
     Unexpected,
 }
@@ -61,6 +66,9 @@ impl fmt::Display for TalkError {
                 "The logger does not answer. If another program uses its port, close that program; else unplug the logger and plug it in again.",
             ),
             TalkError::Refused(refusal) => describe_refusal(f, refusal),
+            TalkError::TooMuch => f.write_str(
+                "That is more than one message to the logger holds. Nothing was sent; do it in smaller parts.",
+            ),
             TalkError::Unexpected => {
                 f.write_str("What answers on this port does not speak like a Logdock logger.")
             }
@@ -104,6 +112,12 @@ fn describe_refusal(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Resul
         }
         Refusal::NoSuchSetting => "The logger does not have this setting.",
         Refusal::Setting { .. } => "The logger refused one of the values; none was changed.",
+        Refusal::ImpossibleTime => {
+            "The computer's clock says a time that cannot be: set it, and try again."
+        }
+        Refusal::OtherLog => {
+            "The logger's records are not those any more that were asked for: older ones were overwritten or erased, or new ones came. Read its summary again."
+        }
     })
 }
 
@@ -114,6 +128,7 @@ impl<L: Link> Conversation<L> {
             link,
             decoder: Decoder::new(),
             incoming: Vec::new(),
+            seen: 0,
             sequence: 0,
             hello: Hello {
                 version: protocol::NEWEST_VERSION,
@@ -152,6 +167,7 @@ impl<L: Link> Conversation<L> {
     async fn greet(&mut self) -> Result<(), TalkError> {
         self.decoder.reset();
         self.incoming.clear();
+        self.seen = 0;
         // Ends whatever half a frame the logger may have from a connection before.
         self.link.send(&[0]).await?;
         let request = CommonRequest::Hello {
@@ -178,6 +194,7 @@ impl<L: Link> Conversation<L> {
             _ => ANSWER_TIMEOUT,
         };
         self.exchange(
+            TRIES,
             Request::Common(request),
             timeout,
             |response| match response {
@@ -195,6 +212,7 @@ impl<L: Link> Conversation<L> {
         read: impl Fn(LoggerResponse<'_>) -> Option<T>,
     ) -> Result<T, TalkError> {
         self.exchange(
+            TRIES,
             Request::Logger(request),
             ANSWER_TIMEOUT,
             |response| match response {
@@ -215,21 +233,59 @@ impl<L: Link> Conversation<L> {
 
     /// The same, of the application.
     pub async fn tell_logger(&mut self, request: LoggerRequest<'_>) -> Result<(), TalkError> {
-        self.exchange(Request::Logger(request), ANSWER_TIMEOUT, |response| {
-            matches!(response, Response::Common(CommonResponse::Done)).then_some(())
-        })
-        .await
+        self.exchange(TRIES, Request::Logger(request), ANSWER_TIMEOUT, done)
+            .await
+    }
+
+    /// The same, without a second try: for a request that must not be late.
+    pub(crate) async fn tell_logger_once(
+        &mut self,
+        request: LoggerRequest<'_>,
+    ) -> Result<(), TalkError> {
+        self.exchange(1, Request::Logger(request), ANSWER_TIMEOUT, done)
+            .await
+    }
+
+    /// Asks for segments of the log, and gives each one that comes to `take` with its sequence number; whether the logger
+    /// said that there are no more, or just went silent. A segment may be lost on the way: the caller knows which ones it
+    /// has.
+    pub(crate) async fn read_log(
+        &mut self,
+        first: u32,
+        count: u32,
+        mut take: impl FnMut(u32, &[u8]),
+    ) -> Result<bool, TalkError> {
+        let request = LoggerRequest::ReadLog { first, count };
+        let sequence = self.post(&Request::Logger(request)).await?;
+        while let Some((answered, answer)) = self.next_answer(ANSWER_TIMEOUT).await? {
+            match answer {
+                Answer::Refused(Refusal::Damaged) => return Ok(false),
+                _ if answered != sequence => {}
+                Answer::Refused(refusal) => return Err(TalkError::Refused(refusal)),
+                Answer::Other(packet) => {
+                    match Packet::<Response>::parse(&packet).map(|packet| packet.message) {
+                        Ok(Response::Logger(LoggerResponse::Segment { sequence, bytes })) => {
+                            take(sequence, bytes);
+                        }
+                        Ok(Response::Common(CommonResponse::Done)) => return Ok(true),
+                        _ => return Err(TalkError::Unexpected),
+                    }
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Asks until an answer comes. A request may reach the logger twice when an answer is lost: every request can be
     /// repeated without harm.
     async fn exchange<T>(
         &mut self,
+        tries: usize,
         request: Request<'_>,
         timeout: Duration,
         read: impl Fn(Response<'_>) -> Option<T>,
     ) -> Result<T, TalkError> {
-        for _ in 0..TRIES {
+        for _ in 0..tries {
             let sequence = self.post(&request).await?;
             loop {
                 match self.next_answer(timeout).await? {
@@ -245,6 +301,35 @@ impl<L: Link> Conversation<L> {
             }
         }
         Err(TalkError::Silent)
+    }
+
+    /// Shows a logger that has no image store what it looks at before it erases its firmware: the image's beginning and
+    /// its TLVs, from `trailer` on. Then [`Conversation::upload`] sends all of it.
+    pub async fn announce(
+        &mut self,
+        digest: Digest,
+        image: &[u8],
+        trailer: usize,
+    ) -> Result<(), TalkError> {
+        let length = image.len() as u32;
+        let kept = self
+            .ask(CommonRequest::BeginUpload { digest, length }, received)
+            .await?;
+        // It has looked at them before: the upload goes on.
+        if kept > 0 {
+            return Ok(());
+        }
+        for part in [0..usize::from(HEADER_SIZE) + VECTORS, trailer..image.len()] {
+            let offset = part.start as u32;
+            let data = image.get(part).ok_or(TalkError::Unexpected)?;
+            let request = CommonRequest::UploadData { offset, data };
+            match self.ask(request, received).await {
+                // Or it has seen this part, but its answer was lost.
+                Ok(_) | Err(TalkError::Refused(Refusal::WrongOffset { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Sends an image in windows, from where the logger stands. `progress` gets the bytes that the logger keeps safe.
@@ -318,9 +403,7 @@ impl<L: Link> Conversation<L> {
             message: request,
         };
         let mut frame = [0; max_length(MAX_PACKET)];
-        let length = packet
-            .frame(&mut frame)
-            .map_err(|_| TalkError::Unexpected)?;
+        let length = packet.frame(&mut frame).map_err(|_| TalkError::TooMuch)?;
         self.link.send(&frame[..length]).await?;
         Ok(self.sequence)
     }
@@ -328,7 +411,8 @@ impl<L: Link> Conversation<L> {
     /// The next answer and its sequence number; none when the time passed without one.
     async fn next_answer(&mut self, timeout: Duration) -> Result<Option<(u16, Answer)>, TalkError> {
         loop {
-            let (taken, packet) = self.decoder.feed(&self.incoming);
+            let unseen = self.incoming.get(self.seen..).unwrap_or_default();
+            let (taken, packet) = self.decoder.feed(unseen);
             // A damaged answer counts as none: the request will be repeated.
             let answer = packet.and_then(Result::ok).map(|bytes| {
                 let answer = match Packet::<Response>::parse(bytes).map(|packet| packet.message) {
@@ -339,11 +423,12 @@ impl<L: Link> Conversation<L> {
                 };
                 (protocol::message::sequence_of(bytes), answer)
             });
-            self.incoming.drain(..taken);
+            self.seen += taken;
             if answer.is_some() {
                 return Ok(answer);
             }
-            if self.incoming.is_empty() {
+            if self.seen >= self.incoming.len() {
+                self.seen = 0;
                 self.incoming = self.link.receive(timeout).await?;
                 if self.incoming.is_empty() {
                     return Ok(None);
@@ -363,4 +448,8 @@ fn received(response: CommonResponse<'_>) -> Option<u32> {
         CommonResponse::Received { offset } => Some(offset),
         _ => None,
     }
+}
+
+fn done(response: Response<'_>) -> Option<()> {
+    matches!(response, Response::Common(CommonResponse::Done)).then_some(())
 }

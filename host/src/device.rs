@@ -2,11 +2,12 @@
 
 use alloc::string::String;
 
-use protocol::device::{HeldImage, Outcome, Phase, SerialNumber, Status};
+use protocol::device::{HeldImage, Outcome, Phase, SerialNumber};
 use protocol::image::{Target, Version};
 use protocol::message::{CommonRequest, CommonResponse, LoggerRequest, LoggerResponse};
+use protocol::record::{Health, Status};
 
-use crate::conversation::{Conversation, TalkError};
+use crate::conversation::{Conversation, TRIES, TalkError};
 use crate::link::Link;
 
 /// RAM of the STM32L052: where an image's stack may begin.
@@ -91,4 +92,41 @@ pub async fn read_status<L: Link>(conversation: &mut Conversation<L>) -> Result<
             _ => None,
         })
         .await
+}
+
+/// How the logger is.
+pub async fn read_health<L: Link>(conversation: &mut Conversation<L>) -> Result<Health, TalkError> {
+    conversation
+        .ask_logger(LoggerRequest::Health, |response| match response {
+            LoggerResponse::Health(health) => Some(health),
+            _ => None,
+        })
+        .await
+}
+
+/// Sets the logger's clock to the computer's. `utc` says what time it is, in milliseconds since 1970; `local_offset` is
+/// what the computer's own time is ahead of UTC, in minutes.
+///
+/// The answer is what the logger's clock was ahead before, in milliseconds: none when it did not know the time.
+pub async fn sync_clock<L: Link>(
+    conversation: &mut Conversation<L>,
+    utc: impl Fn(&mut L) -> u64,
+    local_offset: i16,
+) -> Result<Option<i64>, TalkError> {
+    let status = read_status(conversation).await?;
+    let before = status
+        .utc_offset
+        .map(|offset| status.time as i64 + offset - utc(conversation.link()) as i64);
+    for _ in 0..TRIES {
+        // A repeated request would set the time of its first try.
+        let request = LoggerRequest::SetClock {
+            utc: utc(conversation.link()),
+            local_offset,
+        };
+        match conversation.tell_logger_once(request).await {
+            Err(TalkError::Silent) => {}
+            end => return end.map(|()| before),
+        }
+    }
+    Err(TalkError::Silent)
 }

@@ -1,7 +1,7 @@
 //! A logger's settings: as it describes them, with their values, in types that the caller may keep.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use protocol::message::{LoggerRequest, LoggerResponse, Refusal};
@@ -9,6 +9,7 @@ use protocol::settings::{self as wire, Problem, SettingId};
 
 use crate::conversation::{Conversation, TalkError};
 use crate::link::Link;
+use crate::time::{read_utc, utc_text};
 
 /// One setting with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub enum Kind {
         /// Value when nothing else was set.
         default: String,
     },
+    /// A moment. None when nothing else was set.
+    Time,
 }
 
 /// A setting's value; as [`wire::Value`].
@@ -75,6 +78,8 @@ pub enum Value {
     Choice(u8),
     /// Text.
     Text(String),
+    /// UTC as in 2026-11-22T10:00:00Z, or none.
+    Time(Option<u32>),
 }
 
 impl Value {
@@ -84,6 +89,7 @@ impl Value {
             wire::Value::Number(number) => Value::Number(number),
             wire::Value::Choice(index) => Value::Choice(index),
             wire::Value::Text(text) => Value::Text(text.into()),
+            wire::Value::Time(utc) => Value::Time((utc != 0).then_some(utc)),
         }
     }
 
@@ -93,6 +99,7 @@ impl Value {
             Value::Number(number) => wire::Value::Number(*number),
             Value::Choice(index) => wire::Value::Choice(*index),
             Value::Text(text) => wire::Value::Text(text),
+            Value::Time(utc) => wire::Value::Time(utc.unwrap_or(0)),
         }
     }
 }
@@ -105,6 +112,7 @@ impl Kind {
             Kind::Number { default, .. } => Value::Number(*default),
             Kind::Choice { default, .. } => Value::Choice(*default),
             Kind::Text { default, .. } => Value::Text(default.clone()),
+            Kind::Time => Value::Time(None),
         }
     }
 
@@ -140,6 +148,7 @@ impl Kind {
                 max_length: *max_length,
                 default,
             },
+            Kind::Time => wire::Kind::Time,
         };
         kind.check(&value.to_wire())
     }
@@ -171,6 +180,7 @@ impl Kind {
                 max_length,
                 default: default.into(),
             },
+            wire::Kind::Time => Kind::Time,
         }
     }
 }
@@ -183,13 +193,13 @@ pub async fn read<L: Link>(conversation: &mut Conversation<L>) -> Result<Vec<Set
             .ask_logger(
                 LoggerRequest::DescribeSetting { index },
                 |response| match response {
-                    LoggerResponse::Setting(descriptor) => Some(Setting {
+                    LoggerResponse::Setting { descriptor, value } => Some(Setting {
                         id: descriptor.id,
                         group: descriptor.group.into(),
                         name: descriptor.name.into(),
                         help: descriptor.help.into(),
                         kind: Kind::from_wire(&descriptor.kind),
-                        value: Value::from_wire(&descriptor.kind.default_value()),
+                        value: Value::from_wire(&value),
                     }),
                     _ => None,
                 },
@@ -201,43 +211,163 @@ pub async fn read<L: Link>(conversation: &mut Conversation<L>) -> Result<Vec<Set
             Err(error) => return Err(error),
         }
     }
-    let values = conversation
-        .ask_logger(LoggerRequest::ReadSettings, |response| match response {
-            LoggerResponse::Settings(values) => Some(
-                values
-                    .iter()
-                    .map(|setting| (setting.id, Value::from_wire(&setting.value)))
-                    .collect::<Vec<_>>(),
-            ),
-            _ => None,
-        })
-        .await?;
-    for (id, value) in values {
-        if let Some(setting) = settings.iter_mut().find(|setting| setting.id == id) {
-            setting.value = value;
-        }
-    }
     Ok(settings)
 }
 
 /// Changes values: all of them, or none when the logger refuses one ([`Refusal::Setting`] names it).
+///
+/// # Errors
+/// [`TalkError::TooMuch`] before anything is sent when they are more than one request holds: whole or not at all means
+/// one request.
 pub async fn write<L: Link>(
     conversation: &mut Conversation<L>,
     changes: &[(SettingId, Value)],
 ) -> Result<(), TalkError> {
-    let mut values = wire::Settings::new();
+    let mut bytes = Vec::new();
     for (id, value) in changes {
         let setting = wire::Setting {
             id: *id,
             value: value.to_wire(),
         };
-        if values.push(setting).is_err() {
-            return Err(TalkError::Unexpected);
-        }
+        let mut room = [0; wire::MAX_SETTING];
+        // A text that does not fit is longer than any logger takes: said as the logger would.
+        let written = setting
+            .write(&mut room)
+            .ok_or(TalkError::Refused(Refusal::Setting {
+                id: *id,
+                problem: Problem::TooLong,
+            }))?;
+        bytes.extend_from_slice(written);
     }
+    // The rest of a packet has room beside that much data.
+    if bytes.len() > protocol::MAX_DATA {
+        return Err(TalkError::TooMuch);
+    }
+    let values = wire::Settings::check(&bytes).map_err(|_| TalkError::Unexpected)?;
     conversation
         .tell_logger(LoggerRequest::WriteSettings { values })
         .await
+}
+
+/// A value as people write it: `1.5`, `on`, a choice's name, a text, a moment in UTC or `none`.
+pub fn value_text(kind: &Kind, value: &Value) -> String {
+    match (kind, value) {
+        (Kind::Number { decimals, .. }, Value::Number(number)) => number_text(*number, *decimals),
+        (Kind::Choice { options, .. }, Value::Choice(index)) => options
+            .get(usize::from(*index))
+            .cloned()
+            .unwrap_or_else(|| index.to_string()),
+        (_, Value::Toggle(true)) => "on".into(),
+        (_, Value::Toggle(false)) => "off".into(),
+        (_, Value::Number(number)) => number.to_string(),
+        (_, Value::Choice(index)) => index.to_string(),
+        (_, Value::Text(text)) => text.clone(),
+        (_, Value::Time(seconds)) => time_text(*seconds),
+    }
+}
+
+/// The reverse of [`value_text`]: what a person, a script or a file says. None when the setting takes nothing of the
+/// kind; whether it is in range is [`Kind::check`]'s to say.
+pub fn read_value(kind: &Kind, text: &str) -> Option<Value> {
+    match kind {
+        Kind::Toggle { .. } => match text {
+            "on" => Some(Value::Toggle(true)),
+            "off" => Some(Value::Toggle(false)),
+            _ => None,
+        },
+        Kind::Number { decimals, .. } => read_number(text, *decimals).map(Value::Number),
+        Kind::Choice { options, .. } => {
+            let index = options.iter().position(|option| option == text)?;
+            u8::try_from(index).ok().map(Value::Choice)
+        }
+        Kind::Text { .. } => Some(Value::Text(text.into())),
+        Kind::Time => read_time(text).map(Value::Time),
+    }
+}
+
+/// What a setting takes, in words that follow "takes".
+pub fn describe(kind: &Kind) -> String {
+    match kind {
+        Kind::Toggle { .. } => "on or off".into(),
+        Kind::Number {
+            min,
+            max,
+            decimals,
+            unit,
+            ..
+        } => format!(
+            "{} to {} {unit}",
+            number_text(*min, *decimals),
+            number_text(*max, *decimals)
+        )
+        .trim_end()
+        .into(),
+        Kind::Choice { options, .. } => format!("one of: {}", options.join(", ")),
+        Kind::Text { max_length, .. } => format!("a text of at most {max_length} bytes"),
+        Kind::Time => "UTC as in 2026-11-22T10:00:00Z, or nothing".into(),
+    }
+}
+
+/// One setting of a settings file: a JSON object with these three under these names. The file is an object with
+/// [`FILE_FORMAT`] under `format` and a list of them under `settings`; the same from the page and from the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Its number: what it is found by.
+    pub id: u16,
+    /// Its name, for people.
+    pub name: String,
+    /// Its value, as [`value_text`] writes it.
+    pub value: String,
+}
+
+/// What a settings file says of itself under `format`.
+pub const FILE_FORMAT: &str = "logdock-settings-1";
+
+/// All settings as entries of a file.
+pub fn to_file(settings: &[Setting]) -> Vec<FileEntry> {
+    settings
+        .iter()
+        .map(|setting| FileEntry {
+            id: setting.id.0,
+            name: format!("{}/{}", setting.group, setting.name),
+            value: value_text(&setting.kind, &setting.value),
+        })
+        .collect()
+}
+
+/// What a file brings to a logger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FromFile {
+    /// The values that this logger takes.
+    pub values: Vec<(SettingId, Value)>,
+    /// Names of settings that this logger does not have: from another firmware.
+    pub unknown: Vec<String>,
+}
+
+/// The entries of a file as values for a logger with these settings.
+///
+/// # Errors
+/// In words, when a value is not one that the setting takes: then none should be written.
+pub fn from_file(entries: &[FileEntry], settings: &[Setting]) -> Result<FromFile, String> {
+    let mut from_file = FromFile::default();
+    for entry in entries {
+        let Some(setting) = settings.iter().find(|setting| setting.id.0 == entry.id) else {
+            from_file.unknown.push(entry.name.clone());
+            continue;
+        };
+        let value = read_value(&setting.kind, &entry.value)
+            .filter(|value| setting.kind.check(value).is_ok())
+            .ok_or_else(|| {
+                format!(
+                    "{} takes {}, not {:?}.",
+                    entry.name,
+                    describe(&setting.kind),
+                    entry.value
+                )
+            })?;
+        from_file.values.push((setting.id, value));
+    }
+    Ok(from_file)
 }
 
 /// What is wrong with a value, in words that follow the setting's name.
@@ -289,6 +419,20 @@ pub fn read_number(text: &str, decimals: u8) -> Option<i32> {
     .ok()
 }
 
+/// A time setting's value as people write it: UTC in ISO 8601, empty for none.
+pub fn time_text(seconds: Option<u32>) -> String {
+    seconds.map_or_else(String::new, |seconds| utc_text(i64::from(seconds) * 1000))
+}
+
+/// What a person typed as a time; nothing means none. None when it is neither, or before 1970 or behind 2106.
+pub fn read_time(text: &str) -> Option<Option<u32>> {
+    if text.trim().is_empty() {
+        return Some(None);
+    }
+    let seconds = read_utc(text)?.div_euclid(1000);
+    u32::try_from(seconds).ok().map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +450,104 @@ mod tests {
             assert_eq!(number_text(value, decimals), text);
             assert_eq!(read_number(text, decimals), Some(value), "{text}");
         }
+    }
+
+    fn some_settings() -> Vec<Setting> {
+        let setting = |id, name: &str, kind: Kind, value| Setting {
+            id: SettingId(id),
+            group: "G".into(),
+            name: name.into(),
+            help: String::new(),
+            kind,
+            value,
+        };
+        let number = Kind::Number {
+            min: 1,
+            max: 600,
+            default: 10,
+            decimals: 1,
+            unit: "s".into(),
+        };
+        let choice = Kind::Choice {
+            options: vec!["a".into(), "b".into()],
+            default: 0,
+        };
+        let text = Kind::Text {
+            max_length: 8,
+            default: String::new(),
+        };
+        vec![
+            setting(
+                1,
+                "Toggle",
+                Kind::Toggle { default: false },
+                Value::Toggle(true),
+            ),
+            setting(2, "Number", number, Value::Number(25)),
+            setting(3, "Choice", choice, Value::Choice(1)),
+            setting(4, "Text", text, Value::Text("\"é\"".into())),
+            setting(5, "Time", Kind::Time, Value::Time(Some(1_795_000_000))),
+        ]
+    }
+
+    #[test]
+    fn settings_come_back_from_a_file_as_they_were() {
+        let settings = some_settings();
+        let values = settings
+            .iter()
+            .map(|setting| (setting.id, setting.value.clone()))
+            .collect();
+        assert_eq!(
+            from_file(&to_file(&settings), &settings),
+            Ok(FromFile {
+                values,
+                unknown: vec![]
+            })
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_firmware_gives_what_is_known_and_says_what_is_not() {
+        let settings = some_settings();
+        let from = from_file(&to_file(&settings), &settings[..1]).unwrap();
+        assert_eq!(from.values.len(), 1);
+        assert_eq!(from.unknown, ["G/Number", "G/Choice", "G/Text", "G/Time"]);
+    }
+
+    #[test]
+    fn a_wrong_value_in_a_file_refuses_all_of_it() {
+        let settings = some_settings();
+        for (index, value) in [
+            (0, "yes"),
+            (1, "60.1"),
+            (1, "2.55"),
+            (2, "c"),
+            (3, "123456789"),
+            (4, "-1"),
+        ] {
+            let mut entries = to_file(&settings);
+            entries[index].value = value.into();
+            let problem = from_file(&entries, &settings).unwrap_err();
+            assert!(
+                problem.contains(&entries[index].name) && problem.contains(value),
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn times_are_written_and_read() {
+        for (seconds, text) in [
+            (None, ""),
+            (Some(1_795_342_144), "2026-11-22T10:09:04.000Z"),
+            (Some(u32::MAX), "2106-02-07T06:28:15.000Z"),
+        ] {
+            assert_eq!(time_text(seconds), text);
+            assert_eq!(read_time(text), Some(seconds));
+        }
+        assert_eq!(read_time("2106-02-07T06:28:16Z"), None);
+        assert_eq!(read_time("1969-12-31T23:59:59Z"), None);
+        assert_eq!(read_time("soon"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use protocol::device::{Outcome, Phase};
+use protocol::device::{Outcome, Phase, Program};
 use protocol::image::Digest;
 use protocol::message::{CommonRequest, Refusal};
 
@@ -27,7 +27,9 @@ const TRIES: usize = 5;
 /// What the update is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The image goes over; the logger goes on recording.
+    /// The logger has no store for a second image: it restarts into update mode, to write the image as it comes.
+    Preparing,
+    /// The image goes over. A logger with a store goes on recording; one without writes it over its firmware.
     Sending {
         /// Bytes the logger keeps safe.
         kept: u32,
@@ -112,7 +114,7 @@ impl core::error::Error for UpdateError {}
 
 /// Brings `file` onto the logger. `device` is what the logger last said of itself; the result is what it says in the
 /// end. Dropping the future cancels: the logger then keeps what it runs, and a later update goes on from where this
-/// one stood.
+/// one stood. A logger without an image store waits in update mode for the rest.
 pub async fn update<L: Link>(
     conversation: &mut Conversation<L>,
     device: &Device,
@@ -122,35 +124,37 @@ pub async fn update<L: Link>(
     check(file, device).map_err(UpdateError::Objection)?;
     let digest = file.digest();
     let total = file.image().len() as u32;
-    let runs = |device: &Device| {
-        device
-            .running
-            .is_some_and(|running| running.digest == digest)
-    };
     let mut kept = 0;
 
     let after = loop {
-        let staged = stage(conversation, file, |step| {
-            if let Progress::Sending { kept: now, .. } = step {
-                kept = now;
-            }
-            progress(step);
-        })
-        .await;
+        if device.direct && conversation.hello().program == Program::Application {
+            progress(Progress::Preparing);
+        }
+        let staged = match enter_update_mode(conversation, device).await {
+            Ok(()) => stage(conversation, device, file, |step| {
+                if let Progress::Sending { kept: now, .. } = step {
+                    kept = now;
+                }
+                progress(step);
+            })
+            .await
+            .map_err(UpdateError::Talk),
+            Err(error) => Err(error),
+        };
         match staged {
             Ok(()) => {
                 progress(Progress::Installing);
                 break restart(conversation, device).await?;
             }
-            Err(TalkError::Link(LinkError::Lost)) => {
+            Err(UpdateError::Talk(TalkError::Link(LinkError::Lost))) => {
                 progress(Progress::Unplugged { kept, total });
                 let back = come_back(conversation, device, REPLUG_TIMEOUT).await?;
                 // It lost power after it was told to install, and has done so.
-                if runs(&back) {
+                if runs(conversation, &back, digest) {
                     break back;
                 }
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     };
     conclude(conversation, after, digest, progress).await
@@ -178,32 +182,59 @@ async fn conclude<L: Link>(
     digest: Digest,
     mut progress: impl FnMut(Progress),
 ) -> Result<Device, UpdateError> {
-    let runs = |device: &Device| {
-        device
-            .running
-            .is_some_and(|running| running.digest == digest)
-    };
-    if !runs(&after) {
+    if !runs(conversation, &after, digest) {
         return Err(not_installed(after));
     }
     progress(Progress::Started);
     progress(Progress::Confirming);
     conversation.tell(CommonRequest::Confirm { digest }).await?;
     let confirmed = Device::read(conversation).await?;
-    if runs(&confirmed) && confirmed.phase == Phase::Idle {
+    if runs(conversation, &confirmed, digest) && confirmed.phase == Phase::Idle {
         Ok(confirmed)
     } else {
         Err(not_installed(confirmed))
     }
 }
 
+/// Whether the logger runs this image. In update mode an image that is whole does not run.
+fn runs<L: Link>(conversation: &Conversation<L>, device: &Device, digest: Digest) -> bool {
+    conversation.hello().program == Program::Application
+        && device
+            .running
+            .is_some_and(|running| running.digest == digest)
+}
+
+/// Has the application of a logger without an image store hand over to the bootloader, which can write flash.
+async fn enter_update_mode<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+) -> Result<(), UpdateError> {
+    let mut tries = 0;
+    while device.direct && conversation.hello().program == Program::Application {
+        if tries == TRIES {
+            return Err(TalkError::Silent.into());
+        }
+        tries += 1;
+        conversation.tell(CommonRequest::Install).await?;
+        restart(conversation, device).await?;
+    }
+    Ok(())
+}
+
 /// Sends the image and has the logger mark it for installation.
 async fn stage<L: Link>(
     conversation: &mut Conversation<L>,
+    device: &Device,
     file: &FirmwareFile,
     mut progress: impl FnMut(Progress),
 ) -> Result<(), TalkError> {
     let total = file.image().len() as u32;
+    if device.direct {
+        let trailer = file.header().trailer_offset() as usize;
+        conversation
+            .announce(file.digest(), file.image(), trailer)
+            .await?;
+    }
     conversation
         .upload(file.digest(), file.image(), |kept| {
             progress(Progress::Sending { kept, total });
@@ -228,8 +259,13 @@ async fn restart<L: Link>(
         }
         let back = come_back(conversation, device, INSTALL_TIMEOUT).await?;
         tries += 1;
-        // Still waiting: the plug was pulled before the logger had heard of the restart.
-        if !matches!(back.phase, Phase::Pending | Phase::Reverting) || tries == TRIES {
+        // The plug was pulled before the logger had heard of the restart.
+        let waits = match back.phase {
+            Phase::Pending | Phase::Reverting => true,
+            Phase::Installing => back.direct,
+            _ => false,
+        };
+        if !waits || tries == TRIES {
             return Ok(back);
         }
     }

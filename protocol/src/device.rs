@@ -15,6 +15,12 @@ pub const CLASS_ID: Uuid = Uuid([
     0x3f, 0xf0, 0x6b, 0xaf, 0x42, 0x51, 0x53, 0xb9, 0xa2, 0x6a, 0x0a, 0xa7, 0xde, 0xfa, 0xa4, 0x0e,
 ]);
 
+/// The same for `LD-1D`, which has no NAND: an image for the one must never get onto the other, for the application has
+/// to know how it is updated.
+pub const DIRECT_CLASS_ID: Uuid = Uuid([
+    0x72, 0x15, 0x22, 0x77, 0x9b, 0x7a, 0x5d, 0x61, 0xbd, 0x80, 0xd8, 0xa4, 0x5a, 0x4d, 0xe3, 0xd2,
+]);
+
 /// USB vendor id of both programs: pid.codes, for open hardware.
 pub const USB_VENDOR_ID: u16 = 0x1209;
 /// USB product id of both programs: pid.codes' number for tests. A maker asks for their own.
@@ -37,7 +43,7 @@ impl fmt::Display for SerialNumber {
 /// Which of the two programs answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Program {
-    /// Update mode: no application can be started.
+    /// Update mode: no application can be started, or it handed over because only the bootloader can write flash.
     Bootloader,
     /// The logger itself.
     Application,
@@ -49,7 +55,7 @@ pub enum Phase {
     /// The installed image is confirmed.
     #[default]
     Idle,
-    /// A staged image waits to be verified.
+    /// A staged image waits to be verified; without an image store, one is to come.
     Pending,
     /// Flash is being written with the staged image.
     Installing,
@@ -293,17 +299,4 @@ impl<'de: 'a, 'a> Deserialize<'de> for DeviceInfo<'a> {
         }
         Ok(info)
     }
-}
-
-/// What the logger measures and counts, now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Time since the program started, in milliseconds.
-    pub uptime: u64,
-    /// Records taken since the program started.
-    pub records: u32,
-    /// Supply voltage in millivolts.
-    pub supply: u16,
-    /// Chip temperature in hundredths of a degree Celsius.
-    pub temperature: i16,
 }

@@ -14,6 +14,7 @@ pub mod device;
 pub mod frame;
 pub mod image;
 pub mod message;
+pub mod record;
 pub mod settings;
 
 /// The oldest protocol version this crate speaks.

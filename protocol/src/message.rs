@@ -12,10 +12,11 @@
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-use crate::device::{DeviceInfo, Program, Status};
+use crate::device::{DeviceInfo, Program};
 use crate::frame::{Encoder, NoRoom};
 use crate::image::{Digest, ImageError};
-use crate::settings::{Descriptor, Problem, SettingId, Settings};
+use crate::record::{Health, LogSummary, Status};
+use crate::settings::{Descriptor, Problem, SettingId, Settings, Value};
 
 /// A message and the number that joins a response to its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,10 @@ pub enum CommonRequest<'a> {
     },
     /// The next part of the image: [`Hello::max_data`] bytes, fewer only at its end. At most the window announced in
     /// [`Hello`] may be unacknowledged.
+    ///
+    /// A logger without an image store ([`DeviceInfo::direct`]) wants to see two parts first, before it erases anything,
+    /// and answers each with the offset that it waits for next: the beginning of the image up to its first two vectors,
+    /// then all of its TLVs. Then comes the image from its first byte on.
     UploadData {
         /// Where it belongs in the image: must be the next byte that the logger waits for.
         offset: u32,
@@ -77,7 +82,8 @@ pub enum CommonRequest<'a> {
     FinishUpload,
     /// Forget the image that is being received.
     AbortUpload,
-    /// Install the staged image at the next restart.
+    /// Install the staged image at the next restart. The application of a logger without an image store has none: there
+    /// the bootloader will wait for one.
     Install,
     /// Restart. The answer comes first; then a USB port vanishes and comes back.
     Reboot,
@@ -91,13 +97,11 @@ pub enum CommonRequest<'a> {
 /// What a computer asks of the application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoggerRequest<'a> {
-    /// Describe one setting.
+    /// Describe one setting, and say what its value is.
     DescribeSetting {
         /// From 0 on, until [`Refusal::NoSuchSetting`].
         index: u8,
     },
-    /// All values.
-    ReadSettings,
     /// Change values: all of these, or none when one is refused.
     WriteSettings {
         /// The values that change.
@@ -106,6 +110,31 @@ pub enum LoggerRequest<'a> {
     },
     /// What do you measure now?
     Status,
+    /// How are you?
+    Health,
+    /// It is this time now.
+    SetClock {
+        /// UTC in milliseconds since 1970.
+        utc: u64,
+        /// What the computer's own time is ahead of UTC, in minutes: kept for display.
+        local_offset: i16,
+    },
+    /// What is in the log?
+    LogSummary,
+    /// Send segments of the log. Each comes as a response of its own with this request's number, closed by
+    /// [`CommonResponse::Done`]; other requests are answered in between. A new `ReadLog` ends the one before.
+    ReadLog {
+        /// Sequence number of the first one.
+        first: u32,
+        /// How many at most; up to the end of the log, if there are fewer.
+        count: u32,
+    },
+    /// Forget all segments before `next`: as [`LogSummary::next`] said, so that nothing is erased that the computer does
+    /// not know of.
+    EraseLog {
+        /// The first segment that stays.
+        next: u32,
+    },
 }
 
 /// The answer to [`CommonRequest::Hello`].
@@ -144,13 +173,29 @@ pub enum CommonResponse<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoggerResponse<'a> {
     /// To [`LoggerRequest::DescribeSetting`].
-    #[serde(borrow)]
-    Setting(Descriptor<'a>),
-    /// To [`LoggerRequest::ReadSettings`].
-    #[serde(borrow)]
-    Settings(Settings<'a>),
+    Setting {
+        /// What it is.
+        #[serde(borrow)]
+        descriptor: Descriptor<'a>,
+        /// Its value.
+        #[serde(borrow)]
+        value: Value<'a>,
+    },
     /// To [`LoggerRequest::Status`].
     Status(Status),
+    /// To [`LoggerRequest::Health`].
+    Health(Health),
+    /// To [`LoggerRequest::LogSummary`].
+    LogSummary(LogSummary),
+    /// To [`LoggerRequest::ReadLog`]: one segment.
+    Segment {
+        /// Its sequence number.
+        sequence: u32,
+        /// [`crate::record::Segment`]. Empty when none was ever written with this number, as when power failed before it
+        /// was; what else is no segment could not be read.
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
 }
 
 /// Why a request was not done.
@@ -195,6 +240,10 @@ pub enum Refusal {
         /// What is wrong with it.
         problem: Problem,
     },
+    /// The log does not begin or end there: there were others in between, or it was erased.
+    OtherLog,
+    /// A clock cannot be set to that time.
+    ImpossibleTime,
 }
 
 /// What is wrong with the memory.

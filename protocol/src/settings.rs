@@ -2,13 +2,12 @@
 //!
 //! The page draws its form from the descriptions, so old and new firmware work with the same page.
 
-use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-/// The most settings one device has, and the most values in one message.
-pub const MAX_SETTINGS: usize = 16;
 /// The longest text value, in bytes.
 pub const MAX_TEXT: usize = 32;
+/// The longest value and its setting's number, in bytes: a text with its number, kind and length.
+pub const MAX_SETTING: usize = 3 + 1 + 1 + MAX_TEXT;
 
 /// A setting's number: never used again for another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +64,8 @@ pub enum Kind<'a> {
         /// Value when nothing else was set.
         default: &'a str,
     },
+    /// A moment. None when nothing else was set.
+    Time,
 }
 
 /// A setting's value.
@@ -78,6 +79,8 @@ pub enum Value<'a> {
     Choice(u8),
     /// For [`Kind::Text`].
     Text(&'a str),
+    /// For [`Kind::Time`]: UTC in seconds since 1970; 0 for none.
+    Time(u32),
 }
 
 /// A value and the setting it belongs to.
@@ -90,8 +93,98 @@ pub struct Setting<'a> {
     pub value: Value<'a>,
 }
 
-/// Several values.
-pub type Settings<'a> = Vec<Setting<'a>, MAX_SETTINGS>;
+/// Several values: one [`Setting`] in postcard after the other. They are read one by one, so a device needs no room for
+/// all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings<'a>(#[serde(borrow)] &'a [u8]);
+
+/// Bytes that are no settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotSettings;
+
+impl<'a> Settings<'a> {
+    /// Looks through all of them, so that [`Settings::iter`] gives each one.
+    pub fn check(bytes: &'a [u8]) -> Result<Self, NotSettings> {
+        let settings = Settings(bytes);
+        settings.are_whole().then_some(settings).ok_or(NotSettings)
+    }
+
+    /// Whether the bytes are settings to their end. Those of a message may not be.
+    pub fn are_whole(&self) -> bool {
+        let mut iter = self.iter();
+        iter.by_ref().for_each(drop);
+        iter.0.is_empty()
+    }
+
+    /// As they came.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// One after the other, up to the first that cannot be read.
+    pub fn iter(&self) -> Iter<'a> {
+        Iter(self.0)
+    }
+}
+
+/// The settings of [`Settings::iter`].
+pub struct Iter<'a>(&'a [u8]);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Setting<'a>;
+
+    fn next(&mut self) -> Option<Setting<'a>> {
+        let (setting, rest) = Setting::take(self.0)?;
+        self.0 = rest;
+        Some(setting)
+    }
+}
+
+/// A number in postcard's way: seven bits a byte, the lowest first, and the highest bit says that more follow.
+#[inline(never)]
+fn take_number(bytes: &mut &[u8]) -> Option<u32> {
+    let mut number = 0;
+    for shift in (0..u32::BITS).step_by(7) {
+        let byte = bytes.split_off_first()?;
+        number |= u32::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+impl<'a> Setting<'a> {
+    /// The most bytes that a setting with a text of [`MAX_TEXT`] takes, however its three numbers are written.
+    pub const LONGEST: usize = 3 * 5 + MAX_TEXT;
+
+    /// The first of several settings, and the bytes behind it. It takes what postcard takes, and in the device a third of
+    /// the code.
+    #[inline(never)]
+    pub fn take(mut bytes: &'a [u8]) -> Option<(Setting<'a>, &'a [u8])> {
+        let id = SettingId(u16::try_from(take_number(&mut bytes)?).ok()?);
+        let kind = take_number(&mut bytes)?;
+        let number = match kind {
+            0 | 2 => u32::from(*bytes.split_off_first()?),
+            _ => take_number(&mut bytes)?,
+        };
+        let value = match kind {
+            0 if number <= 1 => Value::Toggle(number == 1),
+            // Zigzag: the lowest bit is the sign.
+            1 => Value::Number((number >> 1) as i32 ^ -((number & 1) as i32)),
+            2 => Value::Choice(number as u8),
+            3 => Value::Text(str::from_utf8(bytes.split_off(..number as usize)?).ok()?),
+            4 => Value::Time(number),
+            _ => return None,
+        };
+        Some((Setting { id, value }, bytes))
+    }
+
+    /// As bytes, at the beginning of `out`: as [`Settings`] are made of.
+    pub fn write<'o>(&self, out: &'o mut [u8; MAX_SETTING]) -> Option<&'o [u8]> {
+        postcard::to_slice(self, out).ok().map(|bytes| &*bytes)
+    }
+}
 
 /// What is wrong with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,37 +211,38 @@ impl<'a> Kind<'a> {
             Kind::Number { default, .. } => Value::Number(default),
             Kind::Choice { default, .. } => Value::Choice(default),
             Kind::Text { default, .. } => Value::Text(default),
+            Kind::Time => Value::Time(0),
         }
     }
 
     /// Whether `value` is one that this setting takes. Device and page ask the same function.
     pub fn check(&self, value: &Value) -> Result<(), Problem> {
-        match (*self, *value) {
-            (Kind::Toggle { .. }, Value::Toggle(_)) => Ok(()),
-            (Kind::Number { min, .. }, Value::Number(number)) if number < min => {
-                Err(Problem::TooLow)
+        let (number, min, max) = match (*self, *value) {
+            (Kind::Toggle { .. }, Value::Toggle(_)) | (Kind::Time, Value::Time(_)) => {
+                return Ok(());
             }
-            (Kind::Number { max, .. }, Value::Number(number)) if number > max => {
-                Err(Problem::TooHigh)
-            }
-            (Kind::Number { .. }, Value::Number(_)) => Ok(()),
+            (Kind::Number { min, max, .. }, Value::Number(number)) => (number, min, max),
             (Kind::Choice { options, .. }, Value::Choice(index)) => {
-                if usize::from(index) < options.lines().count() {
-                    Ok(())
-                } else {
-                    Err(Problem::TooHigh)
-                }
+                let ends = options.bytes().filter(|byte| *byte == b'\n').count();
+                (index.into(), 0, ends as i32)
             }
             (Kind::Text { max_length, .. }, Value::Text(text)) => {
-                if text.len() > usize::from(max_length).min(MAX_TEXT) {
+                return if text.len() > usize::from(max_length).min(MAX_TEXT) {
                     Err(Problem::TooLong)
                 } else if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
                     Err(Problem::NotPrintable)
                 } else {
                     Ok(())
-                }
+                };
             }
-            _ => Err(Problem::WrongKind),
+            _ => return Err(Problem::WrongKind),
+        };
+        if number < min {
+            Err(Problem::TooLow)
+        } else if number > max {
+            Err(Problem::TooHigh)
+        } else {
+            Ok(())
         }
     }
 }
@@ -156,6 +250,91 @@ impl<'a> Kind<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_settings_are_read_one_by_one() {
+        let settings = [
+            Setting {
+                id: SettingId(2),
+                value: Value::Number(-600),
+            },
+            Setting {
+                id: SettingId(0x1FF),
+                value: Value::Text("Gare"),
+            },
+        ];
+        let mut bytes = [0; 2 * MAX_SETTING];
+        let mut length = 0;
+        for setting in settings {
+            let mut one = [0; MAX_SETTING];
+            let one = setting.write(&mut one).unwrap();
+            bytes[length..][..one.len()].copy_from_slice(one);
+            length += one.len();
+        }
+        assert!(
+            Settings::check(&bytes[..length])
+                .unwrap()
+                .iter()
+                .eq(settings)
+        );
+        assert_eq!(Settings::check(&bytes[..length - 1]), Err(NotSettings));
+        assert_eq!(Settings::check(&[]).unwrap().iter().count(), 0);
+    }
+
+    #[test]
+    fn values_are_read_as_postcard_reads_them() {
+        let values = [
+            Value::Toggle(false),
+            Value::Toggle(true),
+            Value::Number(0),
+            Value::Number(-1),
+            Value::Number(i32::MIN),
+            Value::Number(i32::MAX),
+            Value::Choice(0),
+            Value::Choice(u8::MAX),
+            Value::Text(""),
+            Value::Text("°C"),
+            Value::Time(u32::MAX),
+        ];
+        for value in values {
+            for id in [0, 127, 128, u16::MAX] {
+                let setting = Setting {
+                    id: SettingId(id),
+                    value,
+                };
+                let mut bytes = [7; MAX_SETTING];
+                let length = setting.write(&mut bytes).unwrap().len();
+                assert_eq!(postcard::from_bytes(&bytes[..length]), Ok(setting));
+                let (read, rest) = Setting::take(&bytes).unwrap();
+                assert_eq!((read, rest.len()), (setting, MAX_SETTING - length));
+                for short in 0..length {
+                    assert_eq!(Setting::take(&bytes[..short]), None);
+                }
+            }
+        }
+        // No toggle, no kind, no text.
+        for bytes in [
+            &[1, 0, 2][..],
+            &[1, 5, 0],
+            &[1, 3, 1, 0xFF],
+            &[1, 3, 9, b'a'],
+        ] {
+            assert_eq!(Setting::take(bytes), None);
+            assert!(postcard::from_bytes::<Setting>(bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn the_longest_setting_has_room() {
+        let setting = Setting {
+            id: SettingId(u16::MAX),
+            value: Value::Text("0123456789abcdef0123456789abcdef"),
+        };
+        assert_eq!(
+            setting.write(&mut [0; MAX_SETTING]).map(<[u8]>::len),
+            Some(MAX_SETTING)
+        );
+    }
 
     #[test]
     fn a_value_is_taken_only_in_its_kind_and_range() {

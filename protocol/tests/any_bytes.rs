@@ -6,6 +6,7 @@ use protocol::device::*;
 use protocol::frame::{Crc32, Decoder, crc32, max_length};
 use protocol::image::*;
 use protocol::message::*;
+use protocol::record::*;
 use protocol::settings::*;
 use protocol::{MAX_DATA, MAX_PACKET};
 
@@ -48,19 +49,29 @@ fn value() -> impl Strategy<Value = Value<'static>> {
         any::<i32>().prop_map(Value::Number),
         any::<u8>().prop_map(Value::Choice),
         text().prop_map(Value::Text),
+        any::<u32>().prop_map(Value::Time),
     ]
 }
 
-fn settings() -> impl Strategy<Value = Settings<'static>> {
-    vec((any::<u16>(), value()), 0..=MAX_SETTINGS).prop_map(|values| {
+fn settings() -> impl Strategy<Value = Vec<Setting<'static>>> {
+    vec((any::<u16>(), value()), 0..=20).prop_map(|values| {
         values
             .into_iter()
             .map(|(id, value)| Setting {
                 id: SettingId(id),
                 value,
             })
+            .filter(|setting| setting.write(&mut [0; MAX_SETTING]).is_some())
             .collect()
     })
+}
+
+fn written(settings: &[Setting]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for setting in settings {
+        bytes.extend_from_slice(setting.write(&mut [0; MAX_SETTING]).expect("it has room"));
+    }
+    bytes
 }
 
 fn kind() -> impl Strategy<Value = Kind<'static>> {
@@ -80,6 +91,7 @@ fn kind() -> impl Strategy<Value = Kind<'static>> {
             max_length,
             default,
         }),
+        Just(Kind::Time),
     ]
 }
 
@@ -103,9 +115,18 @@ fn request() -> impl Strategy<Value = Request<'static>> {
     ];
     let logger = prop_oneof![
         any::<u8>().prop_map(|index| LoggerRequest::DescribeSetting { index }),
-        Just(LoggerRequest::ReadSettings),
-        settings().prop_map(|values| LoggerRequest::WriteSettings { values }),
-        Just(LoggerRequest::Status),
+        settings().prop_map(|settings| LoggerRequest::WriteSettings {
+            values: Settings::check(written(&settings).leak()).expect("whole settings"),
+        }),
+        prop::sample::select(vec![
+            LoggerRequest::Status,
+            LoggerRequest::Health,
+            LoggerRequest::LogSummary,
+        ]),
+        any::<(u64, i16)>()
+            .prop_map(|(utc, local_offset)| LoggerRequest::SetClock { utc, local_offset }),
+        any::<(u32, u32)>().prop_map(|(first, count)| LoggerRequest::ReadLog { first, count }),
+        any::<u32>().prop_map(|next| LoggerRequest::EraseLog { next }),
     ];
     prop_oneof![
         common.prop_map(Request::Common),
@@ -125,6 +146,8 @@ fn refusal() -> impl Strategy<Value = Refusal> {
             Refusal::TrialUnderWay,
             Refusal::OtherImageRuns,
             Refusal::NoSuchSetting,
+            Refusal::OtherLog,
+            Refusal::ImpossibleTime,
         ]),
         any::<(u8, u8)>()
             .prop_map(|(oldest, newest)| Refusal::UnsupportedVersion { oldest, newest }),
@@ -201,6 +224,110 @@ fn device_info() -> impl Strategy<Value = DeviceInfo<'static>> {
         )
 }
 
+/// A moment or an offset of six bytes.
+fn six_bytes() -> impl Strategy<Value = u64> {
+    0u64..1 << 48
+}
+
+fn utc_offset() -> impl Strategy<Value = Option<i64>> {
+    prop::option::of(1i64 - (1 << 47)..1 << 47)
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    (
+        six_bytes(),
+        utc_offset(),
+        any::<(i16, u8, u32, u8, u8)>(),
+        any::<[i32; CHANNELS]>(),
+    )
+        .prop_map(
+            |(
+                time,
+                utc_offset,
+                (local_offset, recording, next_record, channels, alarms),
+                values,
+            )| Status {
+                time,
+                utc_offset,
+                local_offset,
+                recording: Recording::from_byte(recording),
+                next_record,
+                channels: ChannelSet(channels),
+                alarms: ChannelSet(alarms),
+                values,
+            },
+        )
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    (
+        six_bytes(),
+        any::<(u8, u16, u16)>(),
+        prop::option::of(any::<(u16, [u8; CrashPlace::FILE])>()),
+        prop::option::of(i32::MIN + 1..=i32::MAX),
+    )
+        .prop_map(
+            |(uptime, (reset, watchdog_resets, crashes), crash, drift)| Health {
+                uptime,
+                reset: ResetCause::from_byte(reset),
+                watchdog_resets,
+                crashes,
+                crash: crash.map(|(line, file)| CrashPlace { line, file }),
+                drift,
+            },
+        )
+}
+
+fn summary() -> impl Strategy<Value = LogSummary> {
+    any::<([u32; 6], u16, u16)>().prop_map(
+        |([first, next, capacity, rounds, mended, unreadable], pending, bad_blocks)| LogSummary {
+            first,
+            next,
+            pending,
+            capacity,
+            bad_blocks,
+            rounds,
+            mended,
+            unreadable,
+        },
+    )
+}
+
+fn segment_header() -> impl Strategy<Value = SegmentHeader> {
+    (
+        any::<(bool, u32, u32, u16, u16)>(),
+        six_bytes(),
+        utc_offset(),
+        any::<(u32, u8, u8)>(),
+        0..=SEGMENT_DATA as u16,
+    )
+        .prop_map(
+            |(
+                (layout, sequence, record, session, count),
+                time,
+                utc_offset,
+                (interval, channels, alarms),
+                length,
+            )| SegmentHeader {
+                kind: if layout {
+                    SegmentKind::Layout
+                } else {
+                    SegmentKind::Records
+                },
+                sequence,
+                record,
+                session,
+                count,
+                time,
+                utc_offset,
+                interval,
+                channels: ChannelSet(channels),
+                alarms: ChannelSet(alarms),
+                length,
+            },
+        )
+}
+
 fn response() -> impl Strategy<Value = Response<'static>> {
     let common = prop_oneof![
         refusal().prop_map(CommonResponse::Refused),
@@ -221,23 +348,28 @@ fn response() -> impl Strategy<Value = Response<'static>> {
         Just(CommonResponse::Done),
     ];
     let logger = prop_oneof![
-        (any::<u16>(), text(), text(), text(), kind()).prop_map(|(id, group, name, help, kind)| {
-            LoggerResponse::Setting(Descriptor {
-                id: SettingId(id),
-                group,
-                name,
-                help,
-                kind,
-            })
-        }),
-        settings().prop_map(LoggerResponse::Settings),
-        any::<(u64, u32, u16, i16)>().prop_map(|(uptime, records, supply, temperature)| {
-            LoggerResponse::Status(Status {
-                uptime,
-                records,
-                supply,
-                temperature,
-            })
+        (any::<u16>(), (text(), text(), text()), kind(), value()).prop_map(
+            |(id, (group, name, help), kind, value)| {
+                LoggerResponse::Setting {
+                    descriptor: Descriptor {
+                        id: SettingId(id),
+                        group,
+                        name,
+                        help,
+                        kind,
+                    },
+                    value,
+                }
+            }
+        ),
+        status().prop_map(LoggerResponse::Status),
+        health().prop_map(LoggerResponse::Health),
+        summary().prop_map(LoggerResponse::LogSummary),
+        (any::<u32>(), vec(any::<u8>(), 0..=SEGMENT)).prop_map(|(sequence, bytes)| {
+            LoggerResponse::Segment {
+                sequence,
+                bytes: bytes.leak(),
+            }
         }),
     ];
     prop_oneof![
@@ -286,6 +418,41 @@ proptest! {
         let packet = Packet { sequence, message };
         let bytes = there_and_back(&packet, piece);
         prop_assert_eq!(Packet::parse(&bytes), Ok(packet));
+    }
+
+    #[test]
+    fn settings_come_back_one_by_one_and_cut_ones_are_none(settings in settings()) {
+        let bytes = written(&settings);
+        prop_assert!(Settings::check(&bytes).unwrap().iter().eq(settings.iter().copied()));
+        if let Some((_, cut)) = bytes.split_last() {
+            prop_assert_eq!(Settings::check(cut), Err(NotSettings));
+        }
+    }
+
+    #[test]
+    fn a_segment_comes_back_as_it_was(header in segment_header(), filling: u8) {
+        let mut bytes = [filling; SEGMENT];
+        header.seal(&mut bytes);
+        let whole = SEGMENT_HEADER + usize::from(header.length);
+        let segment = Segment::parse(&bytes[..whole]).unwrap();
+        prop_assert_eq!(segment.header, header);
+        prop_assert_eq!(segment.data, &bytes[SEGMENT_HEADER..whole]);
+        prop_assert_eq!(Segment::parse(&bytes[..whole - 1]), None);
+    }
+
+    #[test]
+    fn any_segment_is_taken_without_a_panic(bytes in vec(any::<u8>(), 0..SEGMENT), magic: bool) {
+        let mut bytes = bytes;
+        if magic && bytes.len() >= 4 {
+            bytes[..4].copy_from_slice(b"LD\x01\x01");
+        }
+        let _ = Segment::parse(&bytes);
+        // Whatever layout is read is one that can be written: only what this version does not know changes.
+        if let Some(layout) = Layout::parse(&bytes) {
+            let mut again = [0; Layout::LENGTH];
+            layout.write(&mut again);
+            prop_assert_eq!(Layout::parse(&again), Some(layout));
+        }
     }
 
     #[test]

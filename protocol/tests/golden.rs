@@ -8,6 +8,7 @@ use protocol::device::*;
 use protocol::frame::max_length;
 use protocol::image::*;
 use protocol::message::*;
+use protocol::record::*;
 use protocol::settings::*;
 
 const DIGEST: Digest = Digest([0xD1; 32]);
@@ -43,38 +44,38 @@ fn pinned<M: serde::Serialize>(message: M, golden: &str) {
     let length = packet.frame(&mut out).unwrap();
     let mut decoder = protocol::frame::Decoder::<{ MAX_PACKET + 4 }>::new();
     let (_, bytes) = decoder.feed(&out[..length]);
-    let hex: String = bytes
-        .unwrap()
-        .unwrap()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    assert_eq!(hex, golden);
+    assert_eq!(hex(bytes.unwrap().unwrap()), golden);
 }
 
-fn settings() -> Settings<'static> {
-    [
+fn settings() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (id, value) in [
         (1, Value::Toggle(true)),
         (2, Value::Number(-3)),
         (3, Value::Choice(2)),
         (300, Value::Text("Été")),
-    ]
-    .map(|(id, value)| Setting {
-        id: SettingId(id),
-        value,
-    })
-    .into_iter()
-    .collect()
+        (7, Value::Time(1_800_000_000)),
+    ] {
+        let setting = Setting {
+            id: SettingId(id),
+            value,
+        };
+        bytes.extend_from_slice(setting.write(&mut [0; MAX_SETTING]).unwrap());
+    }
+    bytes
 }
 
-fn descriptor(kind: Kind<'static>) -> Response<'static> {
-    Response::Logger(LoggerResponse::Setting(Descriptor {
-        id: SettingId(7),
-        group: "G",
-        name: "N",
-        help: "H",
-        kind,
-    }))
+fn setting(kind: Kind<'static>, value: Value<'static>) -> Response<'static> {
+    Response::Logger(LoggerResponse::Setting {
+        descriptor: Descriptor {
+            id: SettingId(7),
+            group: "G",
+            name: "N",
+            help: "H",
+            kind,
+        },
+        value,
+    })
 }
 
 fn info() -> DeviceInfo<'static> {
@@ -172,12 +173,33 @@ fn requests_are_as_they_always_were() {
         Request::Logger(LoggerRequest::DescribeSetting { index: 3 }),
         "05010003",
     );
-    request(Request::Logger(LoggerRequest::ReadSettings), "050101");
     request(
-        Request::Logger(LoggerRequest::WriteSettings { values: settings() }),
-        "05010204010001020105030202ac020305c38974c3a9",
+        Request::Logger(LoggerRequest::WriteSettings {
+            values: Settings::check(&settings()).unwrap(),
+        }),
+        "05010119010001020105030202ac020305c38974c3a9070480a4a7da06",
     );
-    request(Request::Logger(LoggerRequest::Status), "050103");
+    request(Request::Logger(LoggerRequest::Status), "050102");
+    request(Request::Logger(LoggerRequest::Health), "050103");
+    request(
+        Request::Logger(LoggerRequest::SetClock {
+            utc: 1_800_000_000_123,
+            local_offset: -90,
+        }),
+        "050104fba0f1c2b134b301",
+    );
+    request(Request::Logger(LoggerRequest::LogSummary), "050105");
+    request(
+        Request::Logger(LoggerRequest::ReadLog {
+            first: 300,
+            count: 256,
+        }),
+        "050106ac028002",
+    );
+    request(
+        Request::Logger(LoggerRequest::EraseLog { next: 70_000 }),
+        "050107f0a204",
+    );
 }
 
 #[test]
@@ -210,45 +232,153 @@ fn responses_are_as_they_always_were() {
     );
     response(Response::Common(CommonResponse::Done), "050004");
     response(
-        descriptor(Kind::Toggle { default: true }),
-        "050100070147014e01480001",
+        setting(Kind::Toggle { default: true }, Value::Toggle(false)),
+        "050100070147014e014800010000",
     );
     response(
-        descriptor(Kind::Number {
-            min: -5,
-            max: 600,
-            default: 10,
-            decimals: 1,
-            unit: "s",
-        }),
-        "050100070147014e01480109b00914010173",
+        setting(
+            Kind::Number {
+                min: -5,
+                max: 600,
+                default: 10,
+                decimals: 1,
+                unit: "s",
+            },
+            Value::Number(-2),
+        ),
+        "050100070147014e01480109b009140101730103",
     );
     response(
-        descriptor(Kind::Choice {
-            options: "a\nb",
-            default: 1,
-        }),
-        "050100070147014e01480203610a6201",
+        setting(
+            Kind::Choice {
+                options: "a\nb",
+                default: 1,
+            },
+            Value::Choice(0),
+        ),
+        "050100070147014e01480203610a62010200",
     );
     response(
-        descriptor(Kind::Text {
-            max_length: 24,
-            default: "x",
-        }),
-        "050100070147014e014803180178",
+        setting(
+            Kind::Text {
+                max_length: 24,
+                default: "x",
+            },
+            Value::Text("yz"),
+        ),
+        "050100070147014e0148031801780302797a",
     );
     response(
-        Response::Logger(LoggerResponse::Settings(settings())),
-        "05010104010001020105030202ac020305c38974c3a9",
+        setting(Kind::Time, Value::Time(1_800_000_000)),
+        "050100070147014e0148040480a4a7da06",
     );
     response(
         Response::Logger(LoggerResponse::Status(Status {
-            uptime: 123_456,
-            records: 12,
-            supply: 3012,
-            temperature: -550,
+            time: 0x0102_0304_0506,
+            utc_offset: Some(1_800_000_000_000),
+            local_offset: -90,
+            recording: Recording::Running,
+            next_record: 77,
+            channels: ChannelSet(0b1_0011),
+            alarms: ChannelSet(0b10),
+            values: [3012, -550, 3, 4, 5],
         })),
-        "050102c0c4070cc417cb08",
+        "0501012906050403020100505c18a301a6ff034d0000001302c40b0000dafdffff030000000400000005000000",
+    );
+    response(
+        Response::Logger(LoggerResponse::Health(Health {
+            uptime: 123_456,
+            reset: ResetCause::Watchdog,
+            watchdog_resets: 2,
+            crashes: 3,
+            crash: Some(CrashPlace {
+                line: 300,
+                file: *b"logger/src/main.rs\0\0\0\0\0\0",
+            }),
+            drift: Some(-2_000),
+        })),
+        "0501022a40e2010000000302000300012c016c6f676765722f7372632f6d61696e2e727300000000000030f8ffff",
+    );
+    response(
+        Response::Logger(LoggerResponse::LogSummary(LogSummary {
+            first: 1,
+            next: 2,
+            pending: 3,
+            capacity: 4,
+            bad_blocks: 5,
+            rounds: 6,
+            mended: 7,
+            unreadable: 8,
+        })),
+        "0501031c01000000020000000300040000000500060000000700000008000000",
+    );
+    response(
+        Response::Logger(LoggerResponse::Segment {
+            sequence: 300,
+            bytes: &[1, 0, 2],
+        }),
+        "050104ac0203010002",
+    );
+    response(
+        Response::Logger(LoggerResponse::Segment {
+            sequence: 301,
+            bytes: &[],
+        }),
+        "050104ad0200",
+    );
+}
+
+/// The bytes in hex.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn segments_are_as_they_always_were() {
+    let header = |kind, length| SegmentHeader {
+        kind,
+        sequence: 0x0102_0304,
+        record: 77,
+        session: 3,
+        count: 2,
+        time: 0x1234_5678_9ABC,
+        utc_offset: Some(-2),
+        interval: 1000,
+        channels: ChannelSet(0b1_0011),
+        alarms: ChannelSet(0b10),
+        length,
+    };
+    let mut records = [0xFF; SEGMENT];
+    records[SEGMENT_HEADER..][..16].copy_from_slice(b"0123456789abcdef");
+    header(SegmentKind::Records, 16).seal(&mut records);
+    assert_eq!(
+        hex(&records[..SEGMENT_HEADER + 16]),
+        "4c440102040302014d00000003000200bc9a78563412feffffffffffe80300001302100043acc64930313233343536373839616263646566"
+    );
+
+    let mut layout = Layout {
+        firmware: Version {
+            major: 1,
+            minor: 2,
+            revision: 300,
+            build: 4,
+        },
+        reason: LayoutReason::Start(ResetCause::Crash),
+        channels: [ChannelLayout {
+            name: *b"Pressure\0\0\0\0",
+            unit: *b"mbar\0\0\0\0",
+            gain: -12_345,
+            offset: 678,
+        }; CHANNELS],
+    };
+    layout.channels[4].gain = ChannelLayout::GAIN_ONE;
+    let mut bytes = [0xFF; SEGMENT];
+    let data = bytes[SEGMENT_HEADER..].first_chunk_mut().unwrap();
+    layout.write(data);
+    header(SegmentKind::Layout, Layout::LENGTH as u16).seal(&mut bytes);
+    assert_eq!(
+        hex(&bytes[..SEGMENT_HEADER + Layout::LENGTH]),
+        "4c440101040302014d00000003000200bc9a78563412feffffffffffe8030000130296002797a28501022c010400000002045072657373757265000000006d62617200000000c7cfffffa60200005072657373757265000000006d62617200000000c7cfffffa60200005072657373757265000000006d62617200000000c7cfffffa60200005072657373757265000000006d62617200000000c7cfffffa60200005072657373757265000000006d6261720000000010270000a6020000"
     );
 }
 
@@ -286,6 +416,8 @@ fn refusals_are_as_they_always_were() {
     refused(Refusal::TrialUnderWay, "05000009");
     refused(Refusal::OtherImageRuns, "0500000a");
     refused(Refusal::NoSuchSetting, "0500000b");
+    refused(Refusal::OtherLog, "0500000d");
+    refused(Refusal::ImpossibleTime, "0500000e");
     refused(
         Refusal::Setting {
             id: SettingId(3),

@@ -42,7 +42,7 @@ pub(crate) fn course_view(logger: Logger) -> View {
         el("h2").text(live(move || of(logger, heading))),
         el("p")
             .class("under")
-            .text(live(move || of(logger, |course| promise(logger, course)))),
+            .text(live(move || of(logger, promise))),
         el("ol")
             .class("steps")
             .with(Step::ALL.map(|step| step_item(logger, step))),
@@ -82,13 +82,12 @@ fn heading(course: &Course) -> String {
     }
 }
 
-fn promise(logger: Logger, course: &Course) -> String {
+fn promise(course: &Course) -> String {
     if course.end.is_some() {
         return String::new();
     }
-    let direct = logger.of_device(|device| device.direct).unwrap_or_default();
-    match course.from {
-        Some(from) if !direct && !course.is_kept => say!(
+    match course.kept_version {
+        Some(from) if !course.is_kept => say!(
             "You may unplug at any time: the logger keeps {from} until {to} has proven itself.",
             from,
             to = course.to
@@ -216,14 +215,18 @@ fn detail(logger: Logger, step: Step, course: &Course, state: State) -> Option<S
             })
         }
         (Step::Copied, State::Now) => Some(match course.copying {
+            Copying::Preparing => say!("the logger restarts into update mode"),
             Copying::Sending { rate } => sending(course, rate),
             Copying::Unplugged => unplugged(course),
             Copying::ReadingBack => say!("the logger reads back what it received"),
         }),
-        (Step::Copied, State::Done) => Some(say!(
-            "{size}, kept beside the firmware that ran",
-            size = kilobytes(course.total)
-        )),
+        (Step::Copied, State::Done) => Some(match course.kept_version {
+            Some(_) => say!(
+                "{size}, kept beside the firmware that ran",
+                size = kilobytes(course.total)
+            ),
+            None => kilobytes(course.total),
+        }),
         (Step::Copied, State::Todo) if course.end.is_some() => {
             Some(say!("stopped at {percent} %", percent = course.percent()))
         }
@@ -259,7 +262,7 @@ fn amount(course: &Course) -> String {
 
 fn unplugged(course: &Course) -> String {
     let percent = course.percent();
-    match course.from {
+    match course.kept_version {
         Some(from) => say!(
             "The cable came out at {percent} %. The logger is fine and keeps {from}. Plug it in again and the copy goes on from {percent} %.",
             percent,
@@ -305,14 +308,14 @@ fn installed(logger: Logger) -> String {
 /// What a stopped update means.
 fn stopped(course: &Course) -> String {
     let percent = course.percent();
-    match course.from {
+    match course.kept_version {
         Some(from) => say!(
             "You stopped at {percent} %. The logger keeps {from}. Started again, the copy goes on from there.",
             percent,
             from
         ),
         None => say!(
-            "You stopped at {percent} %. Started again, the copy goes on from there.",
+            "You stopped at {percent} %. The logger waits in update mode. Started again, the copy goes on from there.",
             percent
         ),
     }

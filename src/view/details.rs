@@ -91,7 +91,7 @@ fn report(logger: Logger) -> String {
     });
     logger.status.with(|status| {
         if let Some(status) = status {
-            line("uptime", &format!("{} s", status.uptime / 1000));
+            line("clock", &format!("{} s", status.time / 1000));
         }
     });
     logger.course.with(|course| {

@@ -4,7 +4,8 @@ use alloc::string::{String, ToString};
 
 use host::device::Device;
 use host::settings::{Setting, Value};
-use protocol::device::{Phase, Program, Status};
+use protocol::device::{Phase, Program};
+use protocol::record::{Channel, Status};
 
 use super::welcome::connect;
 use super::words::{count, decimal, nameless, short};
@@ -68,19 +69,19 @@ pub(crate) fn device_card(logger: Logger) -> View {
         fact(
             say!("Supply"),
             "supply",
-            of_status(|status| [&decimal(f64::from(status.supply) / 1000.0, 2), " V"].concat()),
+            of_status(|status| [&decimal(value(status, Channel::Supply), 2), " V"].concat()),
         ),
         fact(
             say!("Temperature"),
             "temperature",
             of_status(|status| {
-                [&decimal(f64::from(status.temperature) / 100.0, 1), " °C"].concat()
+                [&decimal(value(status, Channel::Temperature), 1), " °C"].concat()
             }),
         ),
         fact(
-            say!("Records since start"),
+            say!("Records"),
             "records",
-            of_status(|status| count(status.records)),
+            of_status(|status| count(status.next_record)),
         ),
     ]);
     el("section")
@@ -109,6 +110,12 @@ pub(crate) fn device_card(logger: Logger) -> View {
         ])
 }
 
+/// The latest value of a channel, in its unit.
+fn value(status: &Status, channel: Channel) -> f64 {
+    let scale = 10u32.pow(channel.decimals().into());
+    f64::from(status.values[channel as usize]) / f64::from(scale)
+}
+
 fn fact(name: String, fact: &'static str, value: Text) -> View {
     el("div").with([
         el("dt").text(name),
@@ -118,12 +125,12 @@ fn fact(name: String, fact: &'static str, value: Text) -> View {
 
 /// The name its owner gave it.
 fn own_name(settings: &[Setting]) -> Option<String> {
-    settings.iter().find_map(|setting| match &setting.value {
-        Value::Text(name) if setting.name == NAME_SETTING && !name.trim().is_empty() => {
-            Some(name.clone())
-        }
+    // Others of this name, of its channels, stand behind.
+    let setting = settings.iter().find(|setting| setting.name == NAME_SETTING)?;
+    match &setting.value {
+        Value::Text(name) if !name.trim().is_empty() => Some(name.clone()),
         _ => None,
-    })
+    }
 }
 
 /// How safe the running firmware is; stands before its digest.

@@ -274,7 +274,7 @@ fn input(logger: Logger, setting: &Rc<Setting>, described_by: String) -> View {
                     })
                     .text(option.as_str())
             })),
-        Kind::Number { .. } | Kind::Text { .. } => {
+        Kind::Number { .. } | Kind::Text { .. } | Kind::Time => {
             let (class, keyboard) = match setting.kind {
                 Kind::Number { .. } => ("number", "decimal"),
                 _ => ("text", "text"),
@@ -318,6 +318,7 @@ fn range(kind: &Kind) -> String {
             }
         }
         Kind::Text { max_length, .. } => say!("At most {max_length} characters.", max_length),
+        Kind::Time => say!("UTC, such as 2026-11-22T10:00Z."),
         Kind::Toggle { .. } | Kind::Choice { .. } => String::new(),
     }
 }
@@ -339,6 +340,10 @@ fn problem(logger: Logger, setting: &Setting) -> Option<String> {
             )),
             _ => None,
         },
+        Err(Fault::NoTime) => Some(say!(
+            "{name} must be a time in UTC, such as 2026-11-22T10:00Z.",
+            name
+        )),
         Err(Fault::Problem(problem)) => {
             Some(say!("{name} {problem}.", name, problem = explain(problem)))
         }

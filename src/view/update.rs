@@ -70,6 +70,10 @@ fn before(logger: Logger) -> View {
 fn update_mode(logger: Logger, device: &Device) -> View {
     let kept = device.kept();
     let why = match (device.running, kept) {
+        (Some(running), _) if device.direct => say!(
+            "This logger waits in update mode for a firmware file. Without one it goes back to {version} after a minute.",
+            version = running.version
+        ),
         (Some(running), _) => say!(
             "This logger waits in update mode: {version} was started again and again, and never ran for long. Its settings and records are kept.",
             version = running.version
@@ -238,10 +242,15 @@ fn plan_view(logger: Logger, file: &FirmwareFile, plan: &Plan) -> View {
             from = from.version,
             to
         ),
+        (_, Some(from)) if plan.no_rollback => say!(
+            "The logger stops recording, checks that {to} comes from its maker, and writes it over {from}.",
+            from = from.version,
+            to
+        ),
         (Direction::Sideways, _) => say!(
             "This is another build with the same version number. The logger tries it out and keeps the present one until the new one has proven itself."
         ),
-        (_, Some(from)) if !plan.no_rollback => say!(
+        (_, Some(from)) => say!(
             "The logger records on while {to} is copied, then restarts for some seconds. You may unplug at any time: it keeps {from} until {to} has proven itself.",
             from = from.version,
             to

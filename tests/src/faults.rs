@@ -1,33 +1,50 @@
-//! Power cuts: every operation on flash, EEPROM and NAND in a scenario is cut before it, inside it and after it; then
-//! the logger must come up with one whole image and all its settings, and take the next update to its end.
+//! Power cuts: every operation on flash, EEPROM, option bytes and NAND in a scenario is cut before it, inside it and
+//! after it; then the logger must come up with one whole image and all its settings, and take the next update to its
+//! end.
+//!
+//! What outlives a cut is what the memories hold, and the machine is deterministic. So each state of the memories is
+//! proven once, however many cuts lead to it, by a machine that has nothing but these memories. It must never take two
+//! states for one that differ in anything a logger could see.
 
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use emulator::fault::{CutPoint, Place};
-use emulator::machine::{Halt, Machine};
+use emulator::machine::{Halt, Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::Conversation;
 use host::device::Device;
-use host::protocol::device::{Phase, Program};
-use host::protocol::image::Digest;
+use host::firmware_file::FirmwareFile;
+use host::link::Link;
+use host::protocol::device::{Outcome, Phase, Program};
 use host::protocol::message::CommonRequest;
 use host::settings::{self, Value};
 use host::update::update;
+use sha2::{Digest as _, Sha256};
 
-use crate::{EmulatedLink, connect, factory_logger, firmware, restart, stage, updated_logger};
+use crate::{
+    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, stage,
+    updated_logger,
+};
 
 /// How long a logger may take to be there again: the longest is keeping the old image, installing, and putting it back.
 const COMING_BACK: Duration = Duration::from_secs(30);
-/// First address of the application's slot.
-const APPLICATION: u32 = 0x0800_7000;
-/// The name that a logger has before a scenario, and the one it may have after.
+/// First byte of the application's slot in flash, and its address.
+const SLOT: usize = 0x7000;
+pub(crate) const APPLICATION: u32 = 0x0800_7000;
+/// The name that a logger has from the factory, the one it has before a scenario, and the one it may have after.
+const FACTORY_NAME: &str = "Logger";
 const OLD_NAME: &str = "Before";
 const NEW_NAME: &str = "After";
 
 /// Something a logger does that changes its memories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
+    /// The very first power-on, which write-protects the bootloader.
+    FirstStart,
     /// From the factory image to 1.1.0, confirmed.
     Update,
     /// 1.1.0 is never confirmed and the old image is put back.
@@ -40,25 +57,28 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 4] = [
+    pub const ALL: [Scenario; 5] = [
+        Scenario::FirstStart,
         Scenario::Update,
         Scenario::Rollback,
         Scenario::Reinstall,
         Scenario::Settings,
     ];
 
-    /// As it is printed.
+    /// As it is printed and typed.
     pub fn name(self) -> &'static str {
         match self {
+            Scenario::FirstStart => "first-start",
             Scenario::Update => "update",
             Scenario::Rollback => "rollback",
             Scenario::Reinstall => "reinstall",
-            Scenario::Settings => "settings write",
+            Scenario::Settings => "settings",
         }
     }
 
     fn start(self) -> EmulatedLink {
         let link = match self {
+            Scenario::FirstStart => return factory_logger(),
             Scenario::Update | Scenario::Rollback | Scenario::Reinstall => factory_logger(),
             Scenario::Settings => updated_logger(),
         };
@@ -78,15 +98,16 @@ impl Scenario {
     fn act(self, conversation: &mut Conversation<EmulatedLink>, device: &Device) {
         let file = firmware("logger-1.1.0.bin");
         match self {
+            Scenario::FirstStart => assert_eq!(running(device), Some(V1_0)),
             Scenario::Update | Scenario::Reinstall => {
-                block_on(update(conversation, device, &file, |_| {}))
+                let after = block_on(update(conversation, device, &file, |_| {}))
                     .unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(running(&after), Some(V1_1));
             }
             Scenario::Rollback => {
                 stage(conversation, "logger-1.1.0.bin").expect("it is staged");
-                for _ in 0..4 {
-                    restart(conversation);
-                }
+                let outcomes = [(); 4].map(|()| restart(conversation).outcome);
+                assert_eq!(outcomes[3], Outcome::Reverted(V1_1));
             }
             Scenario::Settings => rename(conversation, NEW_NAME),
         }
@@ -94,10 +115,38 @@ impl Scenario {
 
     /// Runs it once without a cut and keeps the moments before each operation.
     pub fn record(self) -> Vec<Moment> {
-        let (mut conversation, device) = connect(self.start());
-        conversation.link().record();
+        let mut link = self.start();
+        link.record();
+        let (mut conversation, device) = connect(link);
         self.act(&mut conversation, &device);
         conversation.into_link().take_moments()
+    }
+
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Scenario::FirstStart => &[FACTORY_NAME],
+            Scenario::Settings => &[OLD_NAME, NEW_NAME],
+            Scenario::Update | Scenario::Rollback | Scenario::Reinstall => &[OLD_NAME],
+        }
+    }
+
+    /// Whether a logger may be so after a cut in this scenario.
+    ///
+    /// Only where there was no application before, the bootloader may still be waiting for one.
+    fn accepts(self, recovery: &Recovery) -> Result<(), String> {
+        match &recovery.runs {
+            Some(name) => self.accepts_name(name)?,
+            None if self == Scenario::Reinstall => {}
+            None => return Err("it runs no image".into()),
+        }
+        self.accepts_name(&recovery.name_after)
+    }
+
+    fn accepts_name(self, name: &str) -> Result<(), String> {
+        match self.names().contains(&name) {
+            true => Ok(()),
+            false => Err(format!("settings were lost: its name is {name:?}")),
+        }
     }
 }
 
@@ -108,6 +157,233 @@ pub struct Moment {
     pub machine: Machine,
     /// Numbers of the operations that come within the next step.
     pub operations: core::ops::Range<u64>,
+}
+
+impl Moment {
+    /// The logger as it is after a cut of one of these operations: off.
+    pub fn cut(&self, point: CutPoint) -> Result<Machine, String> {
+        let mut machine = self.machine.clone();
+        machine.cut_at(point);
+        match machine.run_for(Time::from_millis(200)) {
+            Err(Halt::PowerLost) => Ok(machine),
+            Err(halt) => Err(format!("before the cut: {halt}")),
+            Ok(()) => Err("the cut never came".into()),
+        }
+    }
+}
+
+/// All places of a cut: before, inside with `seeds` different outcomes, and after.
+pub fn places(seeds: u64) -> impl Iterator<Item = Place> {
+    [Place::Before, Place::After]
+        .into_iter()
+        .chain((0..seeds).map(|seed| Place::Inside { seed }))
+}
+
+/// SHA-256 of everything that a loss of power leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State([u8; 32]);
+
+impl State {
+    /// That of a machine that is off.
+    pub fn of(machine: &Machine) -> State {
+        let mut hasher = Sha(Sha256::new());
+        machine.hash_memories(&mut hasher);
+        State(hasher.0.finalize().into())
+    }
+
+    /// Decides what is left to chance from here on: what RAM holds at power-on, how torn pages read.
+    fn seed(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+struct Sha(Sha256);
+
+impl Hasher for Sha {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        State(self.0.clone().finalize().into()).seed()
+    }
+}
+
+/// How a logger recovered.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// Operations on its memories until it was there again and confirmed.
+    pub operations: u64,
+    /// Its name, when it runs one of the two images, whole; nothing when the bootloader waits for one.
+    runs: Option<String>,
+    /// Its name when it has taken the next update.
+    name_after: String,
+}
+
+/// Proves states, each of them once; shared by threads.
+#[derive(Default)]
+pub struct Prover {
+    /// From a state to a logger at rest, and what comes of that.
+    recoveries: Memo<Recovery>,
+    /// From a logger at rest to the end of the next update: its name then.
+    updates: Memo<String>,
+}
+
+impl Prover {
+    /// How a logger with the memories of this one recovers: it comes up, is confirmed if it is on trial, loses power once
+    /// more, and takes an update to the other image to its end. Otherwise what is wrong.
+    pub fn recovery(&self, machine: &Machine, scenario: Scenario) -> Result<Recovery, String> {
+        let state = State::of(machine);
+        let recovery = self.recoveries.get(state, || {
+            let link = revive(machine, state);
+            let first = link.machine.operations();
+            let (mut link, runs) = block_on(come_to_rest(link))?;
+            let operations = link.machine.operations() - first;
+            link.machine.power_off();
+            let state = State::of(&link.machine);
+            let name_after = self.updates.get(state, || {
+                block_on(take_an_update(revive(&link.machine, state)))
+            })?;
+            Ok(Recovery {
+                operations,
+                runs,
+                name_after,
+            })
+        })?;
+        scenario.accepts(&recovery)?;
+        Ok(recovery)
+    }
+
+    /// The moments before each operation of a recovery: where it can be cut again.
+    pub fn moments(&self, machine: &Machine) -> Result<Vec<Moment>, String> {
+        let mut link = revive(machine, State::of(machine));
+        link.record();
+        let (mut link, _) = block_on(come_to_rest(link))?;
+        Ok(link.take_moments())
+    }
+
+    /// Different states that were proven.
+    pub fn states(&self) -> usize {
+        self.recoveries.len()
+    }
+
+    /// Different states of loggers at rest that were updated.
+    pub fn states_at_rest(&self) -> usize {
+        self.updates.len()
+    }
+}
+
+/// What was found out for a state, by whoever asked first.
+type Finding<T> = Arc<OnceLock<Result<T, String>>>;
+
+struct Memo<T>(Mutex<HashMap<State, Finding<T>>>);
+
+impl<T> Default for Memo<T> {
+    fn default() -> Self {
+        Memo(Mutex::default())
+    }
+}
+
+impl<T: Clone> Memo<T> {
+    fn get(&self, state: State, find: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        let finding = {
+            let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            findings.entry(state).or_default().clone()
+        };
+        finding.get_or_init(find).clone()
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// A logger with these memories, switched on and plugged in.
+fn revive(machine: &Machine, state: State) -> EmulatedLink {
+    let options = Options {
+        seed: state.seed(),
+        ..Options::default()
+    };
+    let mut machine = Machine::with_memories(options, machine);
+    machine.usb_mut().attach();
+    machine.power_on();
+    EmulatedLink::new(machine)
+}
+
+/// Waits until the logger is there, and confirms an image on trial. The name of one that runs an image.
+async fn come_to_rest(link: EmulatedLink) -> Result<(EmulatedLink, Option<String>), String> {
+    let (mut conversation, device) = open(link).await?;
+    let name = match image_of(&mut conversation, &device)? {
+        None => None,
+        Some((running, _)) => {
+            if matches!(device.phase, Phase::Trial { .. }) {
+                let digest = running.digest();
+                conversation
+                    .tell(CommonRequest::Confirm { digest })
+                    .await
+                    .map_err(|error| format!("confirmation: {error}"))?;
+            }
+            Some(name(&mut conversation).await?)
+        }
+    };
+    Ok((conversation.into_link(), name))
+}
+
+/// Updates a logger to the image that it does not run. Its name afterwards.
+async fn take_an_update(link: EmulatedLink) -> Result<String, String> {
+    let (mut conversation, device) = open(link).await?;
+    let other = match image_of(&mut conversation, &device)? {
+        None => firmware("logger-1.1.0.bin"),
+        Some((_, other)) => other,
+    };
+    let after = update(&mut conversation, &device, &other, |_| {})
+        .await
+        .map_err(|error| format!("the next update: {error}"))?;
+    match image_of(&mut conversation, &after)? {
+        Some((running, _)) if running.digest() == other.digest() && after.phase == Phase::Idle => {}
+        _ => return Err(format!("after the next update it runs {:?}", after.running)),
+    }
+    name(&mut conversation).await
+}
+
+async fn open(mut link: EmulatedLink) -> Result<(Conversation<EmulatedLink>, Device), String> {
+    link.reopen(COMING_BACK)
+        .await
+        .map_err(|error| format!("it does not come up: {error}"))?;
+    let mut conversation = Conversation::open(link)
+        .await
+        .map_err(|(_, error)| format!("hello: {error}"))?;
+    let device = Device::read(&mut conversation)
+        .await
+        .map_err(|error| format!("device info: {error}"))?;
+    Ok((conversation, device))
+}
+
+/// The image that runs, which flash must hold whole, and the other one; nothing when the bootloader waits for one.
+fn image_of(
+    conversation: &mut Conversation<EmulatedLink>,
+    device: &Device,
+) -> Result<Option<(FirmwareFile, FirmwareFile)>, String> {
+    if conversation.hello().program == Program::Bootloader {
+        return match device.running {
+            None => Ok(None),
+            Some(image) => Err(format!("it does not start {}", image.version)),
+        };
+    }
+    let Some(image) = device.running else {
+        return Err("what it runs is not whole".into());
+    };
+    let flash = &conversation.link().machine.flash()[SLOT..];
+    let [old, new] = ["logger-1.0.0.bin", "logger-1.1.0.bin"].map(firmware);
+    let (running, other) = match image.digest == old.digest() {
+        true => (old, new),
+        false => (new, old),
+    };
+    match image.digest == running.digest() && flash.starts_with(running.image()) {
+        true => Ok(Some((running, other))),
+        false => Err(format!("it runs {} {}", image.version, image.digest)),
+    }
 }
 
 fn rename(conversation: &mut Conversation<EmulatedLink>, name: &str) {
@@ -123,142 +399,13 @@ fn rename(conversation: &mut Conversation<EmulatedLink>, name: &str) {
     });
 }
 
-/// Lets the logger run until the planned cut takes its power.
-fn run_to_the_cut(machine: &mut Machine, point: CutPoint) -> Result<(), String> {
-    machine.cut_at(point);
-    let end = machine.now() + Time::from_millis(200);
-    while machine.now() < end {
-        match machine.run_for(Time::from_millis(1)) {
-            Ok(()) => {}
-            Err(Halt::PowerLost) => return Ok(()),
-            Err(halt) => return Err(format!("before the cut: {halt}")),
-        }
-    }
-    Err("the cut never came".into())
-}
-
-/// The logger as it is after a cut in `moment`.
-pub fn cut(moment: &Moment, point: CutPoint) -> Result<Machine, String> {
-    let mut machine = moment.machine.clone();
-    run_to_the_cut(&mut machine, point)?;
-    Ok(machine)
-}
-
-/// Switches the logger on and lets it come up; the operations that its recovery takes.
-pub fn come_up(mut machine: Machine) -> Result<(Machine, core::ops::Range<u64>), String> {
-    let first = machine.operations();
-    machine.power_on();
-    machine.usb_mut().attach();
-    let end = machine.now() + COMING_BACK.into();
-    while !machine.usb().is_configured() {
-        if machine.now() >= end {
-            return Err("it does not come up".into());
-        }
-        machine
-            .run_for(Time::from_millis(1))
-            .map_err(|halt| format!("while it came up: {halt}"))?;
-    }
-    let operations = first..machine.operations();
-    Ok((machine, operations))
-}
-
-/// A second cut while the logger comes up from the first.
-pub fn cut_again(mut machine: Machine, point: CutPoint) -> Result<Machine, String> {
-    machine.power_on();
-    machine.usb_mut().attach();
-    machine.cut_at(point);
-    let end = machine.now() + COMING_BACK.into();
-    while machine.now() < end {
-        match machine.run_for(Time::from_millis(1)) {
-            Ok(()) => {}
-            Err(Halt::PowerLost) => return Ok(machine),
-            Err(halt) => return Err(format!("before the second cut: {halt}")),
-        }
-    }
-    Err("the second cut never came".into())
-}
-
-/// Whether the logger, switched on again, is as good as before: one whole image, its settings, and the next update goes
-/// to its end. Otherwise what is wrong.
-///
-/// Where the scenario began without an application, the bootloader may still be waiting for one.
-pub fn recovers(machine: Machine, scenario: Scenario) -> Result<(), String> {
-    let (machine, _) = come_up(machine)?;
-    block_on(async {
-        let mut conversation = open(machine).await?;
-        let device = read(&mut conversation).await?;
-        let images = ["logger-1.0.0.bin", "logger-1.1.0.bin"].map(firmware);
-        let waits = conversation.hello().program == Program::Bootloader;
-        let other = match device.running {
-            None if waits && scenario == Scenario::Reinstall => &images[1],
-            None => return Err("it runs no image".into()),
-            Some(running) => {
-                let digest = running.digest;
-                let index = images
-                    .iter()
-                    .position(|image| image.digest() == digest)
-                    .ok_or_else(|| format!("it runs {digest}"))?;
-                if matches!(device.phase, Phase::Trial { .. }) {
-                    tell(&mut conversation, CommonRequest::Confirm { digest }).await?;
-                }
-                check_name(&mut conversation).await?;
-                &images[1 - index]
-            }
-        };
-        let after = update(&mut conversation, &device, other, |_| {})
-            .await
-            .map_err(|error| format!("the next update: {error}"))?;
-        check_running(&after, other.digest())?;
-        check_name(&mut conversation).await
-    })
-}
-
-async fn open(machine: Machine) -> Result<Conversation<EmulatedLink>, String> {
-    let mut link = EmulatedLink::new(machine);
-    link.adopt();
-    Conversation::open(link)
-        .await
-        .map_err(|(_, error)| format!("hello: {error}"))
-}
-
-async fn read(conversation: &mut Conversation<EmulatedLink>) -> Result<Device, String> {
-    Device::read(conversation)
-        .await
-        .map_err(|error| format!("device info: {error}"))
-}
-
-async fn tell(
-    conversation: &mut Conversation<EmulatedLink>,
-    request: CommonRequest<'_>,
-) -> Result<(), String> {
-    let what = format!("{request:?}");
-    conversation
-        .tell(request)
-        .await
-        .map_err(|error| format!("{what}: {error}"))
-}
-
-async fn check_name(conversation: &mut Conversation<EmulatedLink>) -> Result<(), String> {
+async fn name(conversation: &mut Conversation<EmulatedLink>) -> Result<String, String> {
     let settings = settings::read(conversation)
         .await
         .map_err(|error| format!("settings: {error}"))?;
-    let name = settings.iter().find(|setting| setting.name == "Name");
-    match name.map(|setting| &setting.value) {
-        Some(Value::Text(name)) if name == OLD_NAME || name == NEW_NAME => Ok(()),
+    let name = settings.into_iter().find(|setting| setting.name == "Name");
+    match name.map(|setting| setting.value) {
+        Some(Value::Text(name)) => Ok(name),
         other => Err(format!("settings were lost: its name is {other:?}")),
     }
-}
-
-fn check_running(device: &Device, digest: Digest) -> Result<(), String> {
-    match device.running {
-        Some(image) if image.digest == digest && device.phase == Phase::Idle => Ok(()),
-        other => Err(format!("after the next update it runs {other:?}")),
-    }
-}
-
-/// All places of a cut: before, inside with `seeds` different outcomes, and after.
-pub fn places(seeds: u64) -> impl Iterator<Item = Place> {
-    [Place::Before, Place::After]
-        .into_iter()
-        .chain((0..seeds).map(|seed| Place::Inside { seed }))
 }

@@ -3,19 +3,26 @@
 //! Everything here is real: the firmware's own binaries on the emulated chip, dealt with by the very code that the page
 //! uses. Time is the emulator's.
 
+pub mod bench;
 pub mod faults;
+pub mod frames;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
-use emulator::machine::{Machine, Options};
+use emulator::machine::{Halt, Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
+use host::csv::Csv;
+use host::data::Decoder;
 use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::{Link, LinkError};
+use host::log::{self, Download, Loss};
 use host::protocol::image::Version;
 use host::protocol::message::CommonRequest;
 use host::update::update;
@@ -28,6 +35,8 @@ const FLASH: u32 = 0x0800_0000;
 const ENUMERATION: Duration = Duration::from_secs(5);
 /// Step in which the machine runs while an answer is awaited.
 const STEP: Time = Time::from_micros(100);
+/// Time between two looks at the program counter.
+pub const SAMPLE: Time = Time::from_micros(10);
 
 /// A file that `cargo xtask firmware` has built.
 pub fn built(name: &str) -> Vec<u8> {
@@ -49,11 +58,45 @@ pub fn firmware(name: &str) -> FirmwareFile {
     FirmwareFile::read(name, &built(name)).expect("the build makes whole images")
 }
 
-/// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in.
+/// Numbers that are the same every time (xorshift64*); the seed is not zero.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next one.
+    #[expect(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// Below `limit`, or 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+}
+
+/// A logger as it leaves the factory with firmware 1.0.0, switched on and plugged in for the first time.
 pub fn factory_logger() -> EmulatedLink {
+    factory_logger_with(Options::default())
+}
+
+/// The same, of a chip of one's choice.
+pub fn factory_logger_with(options: Options) -> EmulatedLink {
+    switched_on(Machine::new(options), "factory-1.0.0.bin")
+}
+
+/// The same on the board without NAND.
+pub fn direct_logger() -> EmulatedLink {
     let mut machine = Machine::new(Options::default());
+    machine.nand_mut().set_answers(false);
+    switched_on(machine, "factory-direct-1.0.0.bin")
+}
+
+fn switched_on(mut machine: Machine, factory: &str) -> EmulatedLink {
     machine
-        .program_flash(FLASH, &built("factory-1.0.0.bin"))
+        .program_flash(FLASH, &built(factory))
         .expect("the factory image fits");
     machine.usb_mut().attach();
     machine.power_on();
@@ -130,6 +173,86 @@ pub fn connect(mut link: EmulatedLink) -> (Conversation<EmulatedLink>, Device) {
     })
 }
 
+/// UTC at the moment a machine was made, in milliseconds since 1970: 2026-11-22T10:00:00Z.
+pub const MADE_AT: u64 = 1_795_341_600_000;
+
+/// UTC in the machine's time, in milliseconds since 1970.
+pub fn utc(link: &mut EmulatedLink) -> u64 {
+    MADE_AT + link.machine.now().millis()
+}
+
+/// Everything in a logger's log, and the pieces of it that are lost.
+pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>, Vec<Loss>) {
+    block_on(async {
+        let summary = log::read_summary(conversation)
+            .await
+            .expect("it says what is in its log");
+        let mut download = Download::new(log::whole(&summary));
+        let (mut segments, mut lost) = (Vec::new(), Vec::new());
+        while !download.is_complete() {
+            download
+                .step(conversation, |piece| match piece.content {
+                    Ok(bytes) => segments.push(bytes),
+                    Err(Loss::NeverWritten) => {}
+                    Err(loss) => lost.push(loss),
+                })
+                .await
+                .expect("it sends its log");
+        }
+        (segments, lost)
+    })
+}
+
+/// A log as CSV.
+pub fn csv(log: &[Vec<u8>]) -> String {
+    let mut csv = Csv::new();
+    let mut out = String::new();
+    for write in [false, true] {
+        if write {
+            csv.header(&mut out).expect("memory has room");
+        }
+        let mut decoder = Decoder::new();
+        for bytes in log {
+            let Ok(Some(batch)) = decoder.segment(bytes) else {
+                continue;
+            };
+            if write {
+                csv.records(&mut out, &batch, |_| true)
+                    .expect("memory has room");
+            } else {
+                csv.survey(&batch);
+            }
+        }
+    }
+    out
+}
+
+/// Lets pandas load a CSV file, and a script in Python judge the table `log` that it finds.
+///
+/// # Panics
+/// When there is no pandas, or the script finds fault.
+pub fn judge_with_pandas(folder: &str, csv: &str, script: &str) {
+    let folder = Path::new(folder);
+    fs::create_dir_all(folder).expect("the test's folder can be made");
+    let file = folder.join("log.csv");
+    fs::write(&file, csv).expect("the test's file can be written");
+    let script = format!(
+        "import sys\nimport pandas\nlog = pandas.read_csv(sys.argv[1], parse_dates=['utc'])\n{script}"
+    );
+    let python = env::var_os("LOGDOCK_PYTHON").unwrap_or_else(|| "python3".into());
+    let output = Command::new(&python)
+        .args(["-c", &script])
+        .arg(&file)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// The way to an emulated logger: its CDC byte stream, in the machine's time.
 pub struct EmulatedLink {
     /// The logger.
@@ -142,6 +265,8 @@ pub struct EmulatedLink {
     unplugged_for: Option<Duration>,
     /// The moments before operations on memory, when they are recorded.
     moments: Option<Vec<Moment>>,
+    /// How often each address was found in the program counter, when that is looked at.
+    samples: Option<BTreeMap<u32, u32>>,
 }
 
 impl EmulatedLink {
@@ -153,6 +278,7 @@ impl EmulatedLink {
             until_unplugged: None,
             unplugged_for: None,
             moments: None,
+            samples: None,
         }
     }
 
@@ -161,17 +287,27 @@ impl EmulatedLink {
     /// # Panics
     /// When the firmware does something that the chip does not answer soundly.
     pub fn run(&mut self, time: Duration) {
+        self.try_run(time)
+            .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+    }
+
+    fn try_run(&mut self, time: Duration) -> Result<(), Halt> {
         let end = self.machine.now() + time.into();
-        let step = if self.moments.is_some() {
-            STEP
-        } else {
-            time.into()
+        let step = match self {
+            EmulatedLink {
+                samples: Some(_), ..
+            } => SAMPLE,
+            EmulatedLink {
+                moments: Some(_), ..
+            } => STEP,
+            _ => time.into(),
         };
         while self.machine.now() < end {
             let before = self.moments.is_some().then(|| self.machine.clone());
-            self.machine
-                .run_until(end.min(self.machine.now() + step))
-                .unwrap_or_else(|halt| panic!("at {:?}: {halt}", self.machine.now()));
+            self.machine.run_until(end.min(self.machine.now() + step))?;
+            if let Some(samples) = &mut self.samples {
+                *samples.entry(self.machine.core().pc()).or_default() += 1;
+            }
             if let (Some(moments), Some(machine)) = (&mut self.moments, before) {
                 let operations = machine.operations()..self.machine.operations();
                 if !operations.is_empty() {
@@ -182,6 +318,13 @@ impl EmulatedLink {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The same for whoever holds the other end: a logger that stands still is no panic of the computer's.
+    fn turn(&mut self, time: Duration) -> Result<(), LinkError> {
+        self.try_run(time)
+            .map_err(|halt| LinkError::System(format!("at {:?}: {halt}", self.machine.now())))
     }
 
     /// Keeps the moments before operations on memory from now on.
@@ -192,6 +335,16 @@ impl EmulatedLink {
     /// The moments kept so far.
     pub fn take_moments(&mut self) -> Vec<Moment> {
         self.moments.take().unwrap_or_default()
+    }
+
+    /// Looks at the program counter from now on.
+    pub fn sample(&mut self) {
+        self.samples = Some(BTreeMap::new());
+    }
+
+    /// How often each address was found in it.
+    pub fn take_samples(&mut self) -> BTreeMap<u32, u32> {
+        self.samples.take().unwrap_or_default()
     }
 
     /// Takes the port that is there now for the one to talk to.
@@ -222,15 +375,19 @@ impl EmulatedLink {
         }
     }
 
-    fn run_while(&mut self, timeout: Duration, condition: impl Fn(&Machine) -> bool) -> bool {
+    fn turn_while(
+        &mut self,
+        timeout: Duration,
+        condition: impl Fn(&Machine) -> bool,
+    ) -> Result<bool, LinkError> {
         let end = self.machine.now() + timeout.into();
         while condition(&self.machine) {
             if self.machine.now() >= end {
-                return false;
+                return Ok(false);
             }
-            self.run(STEP.into());
+            self.turn(STEP.into())?;
         }
-        true
+        Ok(true)
     }
 }
 
@@ -242,7 +399,7 @@ impl Link for EmulatedLink {
             *left = left.saturating_sub(bytes.len());
             if *left == 0 {
                 self.until_unplugged = None;
-                self.run(Duration::from_millis(5));
+                self.turn(Duration::from_millis(5))?;
                 self.machine.usb_mut().detach();
             }
         }
@@ -260,23 +417,25 @@ impl Link for EmulatedLink {
             if self.machine.now() >= end {
                 return Ok(Vec::new());
             }
-            self.run(STEP.into());
+            self.turn(STEP.into())?;
         }
     }
 
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        if let Some(time) = self.unplugged_for.take() {
-            self.run(time);
+        if !self.machine.usb().is_attached()
+            && let Some(time) = self.unplugged_for.take()
+        {
+            self.turn(time)?;
             self.machine.usb_mut().attach();
         }
         // A restart that was announced takes a moment to be seen.
         let opened = self.opened;
         if self.is_open() {
-            self.run_while(Duration::from_secs(2), |machine| {
+            self.turn_while(Duration::from_secs(2), |machine| {
                 machine.usb().is_configured() && machine.usb().configurations() == opened
-            });
+            })?;
         }
-        if !self.run_while(timeout, |machine| !machine.usb().is_configured()) {
+        if !self.turn_while(timeout, |machine| !machine.usb().is_configured())? {
             return Err(LinkError::NotBack);
         }
         self.opened = self.machine.usb().configurations();
@@ -285,6 +444,7 @@ impl Link for EmulatedLink {
     }
 
     async fn sleep(&mut self, time: Duration) {
-        self.run(time);
+        // A logger that stands still is noticed by whoever talks to it next.
+        let _ = self.try_run(time);
     }
 }

@@ -1,4 +1,5 @@
 //! Files made by tools that are not ours: MCUboot's imgtool signs, objcopy, srec_cat and Python's intelhex write .hex.
+//! And smpclient, whose bytes are what the benchmark takes for an upload by MCUmgr.
 //!
 //! `cargo xtask test firmware` installs the tools and says where they are; without it they are looked for in PATH.
 
@@ -12,6 +13,7 @@ use host::check::{Objection, check};
 use host::firmware_file::FirmwareFile;
 use host::protocol::image::{ImageError, Version};
 use host::update::update;
+use logdock_tests::bench::smp;
 use logdock_tests::{built, connect, factory_logger, firmware, updated_logger};
 
 /// First address of the application's slot.
@@ -21,7 +23,7 @@ fn tool(variable: &str, name: &str) -> OsString {
     env::var_os(variable).unwrap_or_else(|| name.into())
 }
 
-fn run(program: impl AsRef<OsStr>, arguments: &[&OsStr]) {
+fn run(program: impl AsRef<OsStr>, arguments: &[&OsStr]) -> Vec<u8> {
     let program = program.as_ref();
     let output = Command::new(program)
         .args(arguments)
@@ -33,6 +35,7 @@ fn run(program: impl AsRef<OsStr>, arguments: &[&OsStr]) {
         program.display(),
         String::from_utf8_lossy(&output.stderr)
     );
+    output.stdout
 }
 
 /// A folder of the test's own.
@@ -162,4 +165,27 @@ fn hex_files_of_three_tools_are_read_to_the_same_bytes() {
         assert_eq!(read.address, ours.address, "{}", path.display());
         assert_eq!(read.digest(), ours.digest(), "{}", path.display());
     }
+}
+
+#[test]
+fn an_upload_by_mcumgr_is_measured_with_the_bytes_of_a_client_of_its_own() {
+    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).join("smp.bin");
+    let bytes = built("logger-1.1.0.bin");
+    fs::write(&image, &bytes).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/smp_upload.py");
+    let buffer = smp::BUFFER.to_string();
+    let sent = run(
+        tool("LOGDOCK_PYTHON", "python3"),
+        &[script.as_ref(), image.as_os_str(), buffer.as_ref()],
+    );
+    let ours: String = smp::Traffic::of(&bytes)
+        .requests
+        .concat()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert!(
+        String::from_utf8_lossy(&sent).trim() == ours,
+        "smpclient sends other bytes"
+    );
 }

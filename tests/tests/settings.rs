@@ -5,6 +5,7 @@ use host::conversation::TalkError;
 use host::protocol::message::{LoggerRequest, Refusal};
 use host::protocol::settings::{Problem, SettingId};
 use host::settings::{Kind, Setting, Value, read, write};
+use host::settings_file::{Import, export, import};
 use logdock_tests::{connect, factory_logger, updated_logger};
 
 fn named<'a>(settings: &'a [Setting], name: &str) -> &'a Setting {
@@ -119,6 +120,7 @@ fn the_longest_answers_fit() {
                 Kind::Number { max, .. } => Value::Number(*max),
                 Kind::Choice { options, .. } => Value::Choice(options.len() as u8 - 1),
                 Kind::Toggle { .. } => Value::Toggle(true),
+                Kind::Time => Value::Time(Some(u32::MAX)),
             };
             (setting.id, value)
         })
@@ -142,7 +144,7 @@ fn a_shorter_interval_holds_at_once() {
         let before = host::device::read_status(&mut conversation).await.unwrap();
         conversation.link().run(std::time::Duration::from_secs(2));
         let after = host::device::read_status(&mut conversation).await.unwrap();
-        assert!((18..=22).contains(&(after.records - before.records)));
+        assert!((18..=22).contains(&(after.next_record - before.next_record)));
         // An index behind the last setting is the end of the list, and no fault.
         let beyond = LoggerRequest::DescribeSetting { index: u8::MAX };
         assert_eq!(
@@ -150,4 +152,82 @@ fn a_shorter_interval_holds_at_once() {
             Err(TalkError::Refused(Refusal::NoSuchSetting))
         );
     });
+}
+
+#[test]
+fn a_file_brings_another_logger_to_the_same_settings() {
+    let (mut conversation, device) = connect(factory_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    let changes = [
+        (named(&settings, "Name").id, Value::Text("Été 3".into())),
+        (named(&settings, "Interval").id, Value::Number(25)),
+        (
+            named(&settings, "Start time").id,
+            Value::Time(Some(1_800_000_000)),
+        ),
+        (named(&settings, "Alarm").id, Value::Choice(2)),
+    ];
+    block_on(write(&mut conversation, &changes)).unwrap();
+    let file = export(&device.model, &block_on(read(&mut conversation)).unwrap());
+
+    // A newer logger has settings that the file does not speak of.
+    let (mut conversation, _) = connect(updated_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    let plan = import(&file, &settings).unwrap();
+    assert_eq!(plan.unknown, [""; 0]);
+    assert_eq!(plan.changes.len(), changes.len());
+    block_on(write(&mut conversation, &plan.changes)).unwrap();
+    let settings = block_on(read(&mut conversation)).unwrap();
+    assert_eq!(import(&file, &settings), Ok(Import::default()));
+}
+
+#[test]
+fn more_than_one_message_holds_is_refused_before_it_is_sent() {
+    let (mut conversation, _) = connect(factory_logger());
+    let before = block_on(read(&mut conversation)).unwrap();
+    let name = named(&before, "Name").id;
+    let changes = vec![(name, Value::Text("x".repeat(24))); 60];
+    assert_eq!(
+        block_on(write(&mut conversation, &changes)),
+        Err(TalkError::TooMuch)
+    );
+    let changes = [(name, Value::Text("x".repeat(300)))];
+    assert_eq!(
+        block_on(write(&mut conversation, &changes)),
+        Err(TalkError::Refused(Refusal::Setting {
+            id: name,
+            problem: Problem::TooLong
+        }))
+    );
+    assert_eq!(block_on(read(&mut conversation)).unwrap(), before);
+}
+
+#[test]
+fn all_settings_at_their_longest_have_room() {
+    let (mut conversation, _) = connect(updated_logger());
+    let settings = block_on(read(&mut conversation)).unwrap();
+    let longest: Vec<_> = settings
+        .iter()
+        .map(|setting| {
+            let value = match &setting.kind {
+                Kind::Toggle { .. } => Value::Toggle(true),
+                Kind::Number { max, .. } => Value::Number(*max),
+                Kind::Choice { options, .. } => Value::Choice(options.len() as u8 - 1),
+                Kind::Text { max_length, .. } => Value::Text("x".repeat((*max_length).into())),
+                Kind::Time => Value::Time(Some(u32::MAX)),
+            };
+            (setting.id, value)
+        })
+        .collect();
+    block_on(write(&mut conversation, &longest)).unwrap();
+    let mut link = conversation.into_link();
+    link.machine.power_off();
+    link.machine.power_on();
+    let (mut conversation, _) = connect(link);
+    let kept: Vec<_> = block_on(read(&mut conversation))
+        .unwrap()
+        .into_iter()
+        .map(|setting| (setting.id, setting.value))
+        .collect();
+    assert_eq!(kept, longest);
 }

@@ -4,7 +4,7 @@
 use futures_executor::block_on;
 use host::settings::{self, Value};
 use host::update::update;
-use logdock_tests::{connect, factory_logger, firmware};
+use logdock_tests::{EmulatedLink, connect, direct_logger, factory_logger, firmware};
 
 /// What RAM is filled with before the start.
 const PAINT: u8 = 0xA5;
@@ -21,7 +21,15 @@ fn untouched(ram: &[u8]) -> usize {
 
 #[test]
 fn both_programs_stay_within_their_ram_through_everything_they_do() {
-    let mut link = factory_logger();
+    do_everything(factory_logger(), "logger-1.1.0.bin");
+}
+
+#[test]
+fn so_do_those_of_the_board_without_nand() {
+    do_everything(direct_logger(), "logger-direct-1.1.0.bin");
+}
+
+fn do_everything(mut link: EmulatedLink, update_file: &str) {
     link.machine.ram_mut().fill(PAINT);
     let (mut conversation, device) = connect(link);
     let settings = block_on(settings::read(&mut conversation)).unwrap();
@@ -34,7 +42,7 @@ fn both_programs_stay_within_their_ram_through_everything_they_do() {
     block_on(update(
         &mut conversation,
         &device,
-        &firmware("logger-1.1.0.bin"),
+        &firmware(update_file),
         |_| {},
     ))
     .unwrap();

@@ -139,8 +139,8 @@ pub(crate) fn from_the_factory(
 fn blank(seed: u64, unique_id: [u32; 3]) -> Machine {
     Machine::new(Options {
         seed,
-        strict: true,
         unique_id,
+        ..Options::default()
     })
 }
 

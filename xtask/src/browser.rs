@@ -44,6 +44,21 @@ pub fn test(project: &Project) -> Result<Tally> {
     count(&mut tests, read_playwright)
 }
 
+/// Prints the figures of the built page in a browser.
+///
+/// # Errors
+/// When there is no browser, or a measurement does not come to its end.
+pub fn measure(project: &Project) -> Result<()> {
+    let chromium = setup::browser(project).context("no browser was found")?;
+    run(project
+        .command("node")
+        .current_dir(project.browser_tests())
+        .arg("bench.mjs")
+        .env("LOGDOCK_DIST", project.dist())
+        .env("LOGDOCK_FIRMWARE", project.firmware_files())
+        .env("LOGDOCK_CHROMIUM", chromium))
+}
+
 /// Builds the page as it is published.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
-//! Builds bootloader and logger, signs the logger, writes the files that people flash and drop on the page, and holds
+//! Builds bootloader and logger for each board, signs the logger, writes the files that people flash and drop on the page, and holds
 //! the programs against their budgets. Must never sign with anything but the key it was given, and the tests' own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use protocol::device::{CLASS_ID, VENDOR_ID};
+use protocol::device::{CLASS_ID, DIRECT_CLASS_ID, Uuid, VENDOR_ID};
 use protocol::image::{HEADER_SIZE, Version};
 
 use crate::elf::Elf;
@@ -21,16 +21,16 @@ const BOOTLOADER: u32 = 0x0800_0000;
 /// Flash of the bootloader: the write-protected sectors 0 to 6.
 const BOOTLOADER_SIZE: u32 = 28 * 1024;
 /// First address of the application slot.
-const SLOT: u32 = BOOTLOADER + BOOTLOADER_SIZE;
+pub const SLOT: u32 = BOOTLOADER + BOOTLOADER_SIZE;
 /// Flash of the application slot, header and TLVs included.
-const SLOT_SIZE: u32 = 36 * 1024;
+pub const SLOT_SIZE: u32 = 36 * 1024;
 /// Flash that stays free in each, for the correction that is needed one day.
 const SPARE: u32 = 1024;
 /// RAM for variables and stack together; the chip has 8 KB.
 const RAM: u32 = 7 * 1024 + 512;
 
 /// One logger to build.
-struct Release {
+pub struct Release {
     version: Version,
     /// Cargo features that make it this version.
     features: &'static [&'static str],
@@ -38,8 +38,15 @@ struct Release {
     security_counter: u32,
 }
 
+impl Release {
+    /// The name of its files.
+    fn name(&self, board: &Board) -> String {
+        format!("logger{}-{}", board.suffix, self.version)
+    }
+}
+
 /// Both loggers: what a device comes with, and what it is updated to.
-const RELEASES: [Release; 2] = [
+pub const RELEASES: [Release; 2] = [
     Release {
         version: Version {
             major: 1,
@@ -59,6 +66,29 @@ const RELEASES: [Release; 2] = [
         },
         features: &["v1_1"],
         security_counter: 1,
+    },
+];
+
+/// A board that both programs are built for.
+struct Board {
+    /// Stands in the names of its files.
+    suffix: &'static str,
+    /// Cargo features that make the programs this board's.
+    features: &'static [&'static str],
+    class: Uuid,
+}
+
+/// The logger, and the one without NAND, which is updated straight from the computer.
+const BOARDS: [Board; 2] = [
+    Board {
+        suffix: "",
+        features: &[],
+        class: CLASS_ID,
+    },
+    Board {
+        suffix: "-direct",
+        features: &["direct"],
+        class: DIRECT_CLASS_ID,
     },
 ];
 
@@ -94,22 +124,43 @@ pub fn build(project: &Project, key_file: Option<&Path>) -> Result<Report> {
     let public_key = project.firmware_build().join("public-key");
     write(&public_key, &key.public())?;
     let mut programs = Vec::new();
+    for board in &BOARDS {
+        build_for(
+            project,
+            board,
+            (&key, &other_key),
+            &public_key,
+            &mut programs,
+        )?;
+    }
+    Ok(Report { programs })
+}
 
-    let file = cargo_build(project, "bootloader", &[], &public_key)?;
-    let elf = Elf::parse(&file).context("the bootloader")?;
-    let bootloader = flash_at(&elf, BOOTLOADER).context("the bootloader")?;
-    write(&folder.join("bootloader.elf"), &file)?;
-    write_both(&folder, "bootloader", BOOTLOADER, &bootloader)?;
+fn build_for(
+    project: &Project,
+    board: &Board,
+    (key, other_key): (&SigningKey, &SigningKey),
+    public_key: &Path,
+    programs: &mut Vec<ProgramReport>,
+) -> Result<()> {
+    let folder = project.firmware_files();
+    let name = format!("bootloader{}", board.suffix);
+    let file = cargo_build(project, "bootloader", board.features, public_key)?;
+    let elf = Elf::parse(&file).with_context(|| name.clone())?;
+    let bootloader = flash_at(&elf, BOOTLOADER).with_context(|| name.clone())?;
+    write(&folder.join(format!("{name}.elf")), &file)?;
+    write_both(&folder, &name, BOOTLOADER, &bootloader)?;
     programs.push(ProgramReport::new(
-        "bootloader",
+        &name,
         &elf,
         bootloader.len(),
         BOOTLOADER_SIZE,
     )?);
 
     for release in &RELEASES {
-        let name = format!("logger-{}", release.version);
-        let file = cargo_build(project, "logger", release.features, &public_key)?;
+        let name = release.name(board);
+        let features = [board.features, release.features].concat();
+        let file = cargo_build(project, "logger", &features, public_key)?;
         let elf = Elf::parse(&file).with_context(|| name.clone())?;
         let program =
             flash_at(&elf, SLOT + u32::from(HEADER_SIZE)).with_context(|| name.clone())?;
@@ -117,22 +168,18 @@ pub fn build(project: &Project, key_file: Option<&Path>) -> Result<Report> {
             version: release.version,
             security_counter: release.security_counter,
             vendor: VENDOR_ID,
-            class: CLASS_ID,
+            class: board.class,
         };
-        let signed = image::sign(&program, &description, &key)?;
+        let signed = image::sign(&program, &description, key)?;
         write(&folder.join(format!("{name}.elf")), &file)?;
         write_both(&folder, &name, SLOT, &signed)?;
         programs.push(ProgramReport::new(&name, &elf, signed.len(), SLOT_SIZE)?);
 
         if release.version == RELEASES[0].version {
-            write_factory(
-                &folder,
-                &format!("factory-{}", release.version),
-                &bootloader,
-                &signed,
-            )?;
+            let name = format!("factory{}-{}", board.suffix, release.version);
+            write_factory(&folder, &name, &bootloader, &signed)?;
         } else {
-            let signed = image::sign(&program, &description, &other_key)?;
+            let signed = image::sign(&program, &description, other_key)?;
             let text = hex::write(&[(SLOT, &signed)])?;
             write(
                 &folder.join(format!("{name}-other-key.hex")),
@@ -140,7 +187,7 @@ pub fn build(project: &Project, key_file: Option<&Path>) -> Result<Report> {
             )?;
         }
     }
-    Ok(Report { programs })
+    Ok(())
 }
 
 /// The file for a logger that comes from production, if it was built already.
@@ -159,14 +206,19 @@ pub fn update_file(project: &Project) -> PathBuf {
 
 /// The signed images, by their .bin files.
 pub fn signed_images(project: &Project) -> Vec<PathBuf> {
-    RELEASES
+    let folder = project.firmware_files();
+    BOARDS
         .iter()
-        .map(|release| {
-            project
-                .firmware_files()
-                .join(format!("logger-{}.bin", release.version))
-        })
+        .flat_map(|board| RELEASES.iter().map(|release| release.name(board)))
+        .map(|name| folder.join(format!("{name}.bin")))
         .collect()
+}
+
+/// The signed image of a release.
+pub fn image_file(project: &Project, release: &Release) -> PathBuf {
+    project
+        .firmware_files()
+        .join(format!("logger-{}.bin", release.version))
 }
 
 /// Builds one program and gives back its ELF file: the next build of the same program overwrites it.
@@ -272,12 +324,12 @@ impl Report {
     pub fn print(&self, verbose: bool) {
         println!();
         println!(
-            "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}   (bytes)",
+            "{:<20} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}   (bytes)",
             "program", "flash", "limit", "static", "stack", "RAM", "limit"
         );
         for program in &self.programs {
             println!(
-                "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+                "{:<20} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
                 program.name,
                 program.flash,
                 program.flash_limit,
@@ -298,6 +350,20 @@ impl Report {
         }
         for (program, check) in self.failures() {
             println!("over budget: {program}: not {check}");
+        }
+    }
+
+    /// Prints sizes as figures of `cargo xtask bench`.
+    pub fn print_figures(&self) {
+        for program in &self.programs {
+            let ProgramReport {
+                name,
+                flash,
+                flash_limit,
+                ..
+            } = program;
+            println!("flash-{name} {flash} B <={flash_limit}");
+            println!("ram-{name} {} B <={RAM}", program.ram());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Logdock's own commands: set-up, firmware, serving the page, tests. Run as `cargo xtask`.
 //! Must never hold logic that the page, a device or a test depends on: it only puts the pieces together.
 
+mod bench;
 mod browser;
 mod elf;
 mod firmware;
@@ -48,7 +49,7 @@ enum Task {
         /// Suites to run, in their fixed order
         #[arg(value_name = "NAME")]
         suites: Vec<Suite>,
-        /// Every power cut instead of a sample: takes hours
+        /// Every power cut and a million frames instead of a sample: takes an hour or two
         #[arg(long)]
         full: bool,
     },
@@ -61,11 +62,20 @@ enum Task {
         #[arg(long)]
         verbose: bool,
     },
+    /// Measures every figure of the project and prints it as `name value unit goal`
+    Bench {
+        /// Prints where the time of an update goes, instead
+        #[arg(long)]
+        profile: bool,
+    },
     /// Plugs a virtual logger into this computer as a serial port
     Virtual {
         /// Keeps the logger's NAND in this file
         #[arg(long, value_name = "FILE")]
         nand: Option<PathBuf>,
+        /// Keeps a symbolic link to the port at this path, which stays the same when the logger restarts
+        #[arg(long, value_name = "PATH")]
+        link: Option<PathBuf>,
         /// Firmware to run (.hex, .elf, or .bin@ADDRESS), instead of bootloader and logger 1.0.0
         #[arg(long, value_name = "FILE")]
         firmware: Option<PathBuf>,
@@ -103,9 +113,12 @@ impl Task {
                 println!("Written to {}", project.firmware_files().display());
                 Ok(report.tally().failed == 0)
             }
-            Self::Virtual { nand, firmware } => {
-                virtual_logger(&project, nand, firmware).map(|()| true)
-            }
+            Self::Bench { profile } => bench::bench(&project, profile).map(|()| true),
+            Self::Virtual {
+                nand,
+                link,
+                firmware,
+            } => virtual_logger(&project, nand, link, firmware).map(|()| true),
             Self::Setup { all: true } => setup::ensure_everything(&project).map(|()| true),
             Self::Setup { all: false } => {
                 setup::ensure_all(&project, setup::TO_SERVE).map(|()| true)
@@ -138,6 +151,7 @@ fn serve(project: &Project, port: u16, open: bool) -> Result<()> {
 fn virtual_logger(
     project: &Project,
     nand: Option<PathBuf>,
+    link: Option<PathBuf>,
     firmware: Option<PathBuf>,
 ) -> Result<()> {
     ensure!(
@@ -160,6 +174,9 @@ fn virtual_logger(
     let mut logger = project.command(&project.virtual_logger().to_string_lossy());
     if let Some(nand) = nand {
         logger.arg("--nand").arg(std::path::absolute(nand)?);
+    }
+    if let Some(link) = link {
+        logger.arg("--link").arg(std::path::absolute(link)?);
     }
     logger.arg(firmware);
     if !may_send_device_events().context("could not read this process's privileges")? {

@@ -17,6 +17,11 @@ use crate::project::{
 const IMGTOOL: &str = "2.5.0";
 /// A reader of Intel HEX that is not ours.
 const INTELHEX: &str = "2.3.0";
+/// A client of MCUmgr, whose bytes ours are compared with, and what it drives a serial port with.
+const SMPCLIENT: &str = "7.3.0";
+const PYSERIAL: &str = "3.5";
+/// What people read a CSV file with.
+const PANDAS: &str = "2.3.3";
 /// The oldest Node that runs the browser tests.
 const NODE: u32 = 20;
 /// Browsers that the tests can drive, by their programs' names.
@@ -52,7 +57,7 @@ pub enum Need {
     Browser,
     /// `ip`, which brings a private network up.
     Network,
-    /// imgtool and intelhex: judges of our files that are not ours.
+    /// imgtool, intelhex, smpclient and pandas: judges of our files and figures that are not ours.
     PythonJudges,
     /// objcopy and srec_cat: writers of .hex files that are not ours.
     HexWriters,
@@ -185,14 +190,15 @@ const STEPS: [Step; 13] = [
     },
     Step {
         need: Need::PythonJudges,
-        name: "imgtool and intelhex",
+        name: "imgtool, intelhex, smpclient and pandas",
         done: has_python_judges,
         install: python_judges,
         by_hand: |project| {
             let folder = python(project);
             format!(
-                "sudo apt-get install python3-venv && python3 -m venv {0} && {0}/bin/pip install imgtool=={IMGTOOL} intelhex=={INTELHEX}",
-                folder.display()
+                "sudo apt-get install python3-venv && python3 -m venv {0} && {0}/bin/pip install {1}",
+                folder.display(),
+                judges().join(" ")
             )
         },
     },
@@ -376,12 +382,9 @@ fn has_python_judges(project: &Project) -> bool {
             .args(["-m", "pip", "freeze"]),
     );
     listed.is_some_and(|listed| {
-        [
-            format!("imgtool=={IMGTOOL}"),
-            format!("intelhex=={INTELHEX}"),
-        ]
-        .iter()
-        .all(|wanted| listed.lines().any(|line| line.eq_ignore_ascii_case(wanted)))
+        judges()
+            .iter()
+            .all(|wanted| listed.lines().any(|line| line.eq_ignore_ascii_case(wanted)))
     })
 }
 
@@ -401,10 +404,19 @@ fn python_judges(project: &Project) -> Result<()> {
     run(project
         .command(&judge(project, "python").to_string_lossy())
         .args(["-m", "pip", "install", "--disable-pip-version-check"])
-        .args([
-            format!("imgtool=={IMGTOOL}"),
-            format!("intelhex=={INTELHEX}"),
-        ]))
+        .args(judges()))
+}
+
+/// The Python packages, as pip names them.
+fn judges() -> [String; 5] {
+    [
+        ("imgtool", IMGTOOL),
+        ("intelhex", INTELHEX),
+        ("smpclient", SMPCLIENT),
+        ("pyserial", PYSERIAL),
+        ("pandas", PANDAS),
+    ]
+    .map(|(name, version)| format!("{name}=={version}"))
 }
 
 /// Installs Debian packages, as root or through a sudo that asks nothing.

@@ -34,16 +34,17 @@ pub enum Suite {
 }
 
 /// Crates of the main workspace that the unit tests cover.
-const HOST_CRATES: [&str; 6] = [
+const HOST_CRATES: [&str; 7] = [
     "logdock-protocol",
     "logdock-host",
+    "logdock-cli",
     "emulator-port",
     "virtual-logger",
     "virtual-logger-messages",
     "xtask",
 ];
 /// Crates of the firmware that run on this computer, too.
-const PORTABLE_FIRMWARE: [&str; 2] = ["signature", "update"];
+const PORTABLE_FIRMWARE: [&str; 3] = ["datalog", "signature", "update"];
 /// Crates of the firmware that run on the logger alone.
 const DEVICE_FIRMWARE: [&str; 3] = ["board", "bootloader", "logger"];
 
@@ -62,7 +63,7 @@ impl Suite {
                 Need::Browser,
             ],
             Self::Firmware => &[Need::DeviceTarget, Need::PythonJudges, Need::HexWriters],
-            Self::Faults => &[Need::DeviceTarget],
+            Self::Faults => &[Need::DeviceTarget, Need::PythonJudges],
             Self::Browser => &[
                 Need::DeviceTarget,
                 Need::PageTarget,
@@ -148,7 +149,7 @@ fn lint(project: &Project) -> Result<Tally> {
     let mut tally = check(
         project
             .command("cargo")
-            .args(["clippy", "--all-targets"])
+            .args(["clippy", "--workspace", "--all-targets"])
             .args(deny),
     )?;
     tally += check(
@@ -159,14 +160,16 @@ fn lint(project: &Project) -> Result<Tally> {
             .args(["--target", PAGE_TARGET])
             .args(deny),
     )?;
-    tally += check(
-        project
-            .firmware_cargo()
-            .arg("clippy")
-            .args(packages(&DEVICE_FIRMWARE))
-            .args(["--target", DEVICE_TARGET])
-            .args(deny),
-    )?;
+    for board in ["", "bootloader/direct,logger/direct"] {
+        tally += check(
+            project
+                .firmware_cargo()
+                .arg("clippy")
+                .args(packages(&DEVICE_FIRMWARE))
+                .args(["--target", DEVICE_TARGET, "--features", board])
+                .args(deny),
+        )?;
+    }
     for package in PORTABLE_FIRMWARE {
         tally += check(
             portable(project, "clippy", package)?
@@ -296,6 +299,11 @@ fn test_firmware(project: &Project) -> Result<Tally> {
         tally.check(output(&mut verify("other-key-for-tests.pem", &image)).is_none());
     }
 
+    // Programs that the tests use as a person does.
+    browser::build_virtual_logger(project)?;
+    run(project
+        .command("cargo")
+        .args(["build", "--package", "logdock-cli"]))?;
     let mut whole = project.command("cargo");
     whole
         .args(["test", "--no-fail-fast", "--package", "logdock-tests"])
@@ -303,6 +311,8 @@ fn test_firmware(project: &Project) -> Result<Tally> {
         .args(["--", "--skip", "a_port_that_answers"])
         .env("LOGDOCK_FIRMWARE", project.firmware_files())
         .env("LOGDOCK_KEYS", project.keys())
+        .env("LOGDOCK_VIRTUAL", project.virtual_logger())
+        .env("LOGDOCK_CLI", project.host_build().join("debug/logdock"))
         .env("LOGDOCK_IMGTOOL", &imgtool)
         .env("LOGDOCK_PYTHON", judge(project, "python"));
     tally += count(&mut whole, read_rust)?;
@@ -313,10 +323,20 @@ fn test_faults(project: &Project, full: bool) -> Result<Tally> {
     firmware::build(project, None)?;
     let mut campaign = project.command("cargo");
     campaign
-        .args(["run", "--package", "logdock-tests", "--bin", "faults", "--"])
+        .args(["run", "--package", "logdock-tests", "--bin", "faults"])
+        .args(["--profile", "emulation", "--"])
         .args(full.then_some("--full"))
         .env("LOGDOCK_FIRMWARE", project.firmware_files());
-    count(&mut campaign, read_plain)
+    let mut tally = count(&mut campaign, read_plain)?;
+    if full {
+        let mut week = project.command("cargo");
+        week.args(["test", "--package", "logdock-tests", "--test", "week"])
+            .env("LOGDOCK_DAYS", "7")
+            .env("LOGDOCK_FIRMWARE", project.firmware_files())
+            .env("LOGDOCK_PYTHON", judge(project, "python"));
+        tally += count(&mut week, read_rust)?;
+    }
+    Ok(tally)
 }
 
 fn packages<'a>(names: &'a [&'a str]) -> impl Iterator<Item = &'a str> {

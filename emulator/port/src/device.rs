@@ -3,7 +3,7 @@
 //! The port is there exactly while the host has the device configured. Bytes wait on the side they came from while
 //! the other has no room; none is dropped but those that a disconnect loses on hardware as well.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use emulator::machine::{self, Machine};
@@ -57,6 +57,8 @@ pub struct VirtualDevice {
     halted: Option<String>,
     moved: Moved,
     wires: Option<Wires>,
+    /// A path that leads to the port, whichever pseudo-terminal it is.
+    link: Option<PathBuf>,
 }
 
 /// A USART of the chip, and the pseudo-terminal at the other end of its wires.
@@ -92,7 +94,24 @@ impl VirtualDevice {
             halted: None,
             moved: Moved::default(),
             wires: None,
+            link: None,
         }
+    }
+
+    /// Keeps a symbolic link to the port while it is there: programs that do not know how to look for a device that comes
+    /// back open that.
+    pub fn link(&mut self, path: PathBuf) {
+        self.link = Some(path);
+    }
+
+    fn set_link(&self, target: Option<&Path>) -> io::Result<()> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        if link.is_symlink() {
+            rustix::fs::unlink(link)?;
+        }
+        target.map_or(Ok(()), |target| rustix::fs::symlink(target, link))
     }
 
     /// Offers a USART as a pseudo-terminal, at the baud rate that the firmware sets. Gives where programs open it.
@@ -122,6 +141,8 @@ impl VirtualDevice {
 
     /// Ends: the port is unplugged, the machine handed back.
     pub fn into_machine(self) -> Machine {
+        // A link that cannot be removed leads nowhere; the next one replaces it.
+        let _ = self.set_link(None);
         self.machine
     }
 
@@ -282,6 +303,7 @@ impl VirtualDevice {
             self.is_running() && self.machine.is_on() && self.machine.usb().is_configured();
         if self.port.is_some() && (!configured || configuration != self.configuration) {
             self.port = None;
+            self.set_link(None)?;
             self.tell_open(false);
             news.push(News::Unplugged);
         }
@@ -295,6 +317,7 @@ impl VirtualDevice {
                 identity,
                 announcement: port.announcement(),
             });
+            self.set_link(Some(port.path()))?;
             self.port = Some(port);
             self.configuration = configuration;
         }

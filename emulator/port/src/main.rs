@@ -48,6 +48,9 @@ struct Arguments {
     /// Starts with the cable pulled: the command plug plugs it
     #[arg(long)]
     unplugged: bool,
+    /// Keeps a symbolic link to the port at this path, whichever pseudo-terminal it is after a restart
+    #[arg(long, value_name = "PATH")]
+    link: Option<PathBuf>,
     /// Offers a serial port of the chip as a pseudo-terminal, too, and prints its path: usart1, usart2 or lpuart1
     #[arg(long, value_name = "NAME", value_parser = serial_port)]
     usart: Option<SerialPort>,
@@ -107,7 +110,7 @@ fn emulate(arguments: &Arguments) -> Result<(), String> {
         machine.usb_mut().attach();
     }
 
-    let machine = run_on_terminal(machine, arguments.speed, arguments.usart)
+    let machine = run_on_terminal(machine, arguments.speed, arguments.usart, arguments.link.clone())
         .map_err(|error| error.to_string())?;
 
     if let Some(path) = &arguments.nand {

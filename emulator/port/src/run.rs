@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -39,7 +40,7 @@ pub fn run(
 }
 
 /// [`run`] for a person: standard input and output, `speed` virtual seconds a second, a USART as a pseudo-terminal of
-/// its own if one is named; Ctrl-C ends it as `quit` does.
+/// its own if one is named, a symbolic link to the port; Ctrl-C ends it as `quit` does.
 ///
 /// # Errors
 /// As [`run`], and when Ctrl-C is already handled elsewhere in this program.
@@ -47,6 +48,7 @@ pub fn run_on_terminal(
     machine: Machine,
     speed: f64,
     usart: Option<SerialPort>,
+    link: Option<PathBuf>,
 ) -> io::Result<Machine> {
     let (sender, lines) = mpsc::channel();
     let interrupted = sender.clone();
@@ -58,6 +60,9 @@ pub fn run_on_terminal(
     send_lines(BufReader::new(io::stdin()), sender);
     let mut device = VirtualDevice::new(machine);
     device.set_speed(speed);
+    if let Some(link) = link {
+        device.link(link);
+    }
     if let Some(usart) = usart {
         let path = device.wire(usart)?;
         println!("usart {}", path.display());

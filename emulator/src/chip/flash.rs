@@ -3,6 +3,8 @@
 //! Erased cells read 0x00. Content changes at the end of an operation's busy time, so that a power cut finds the old
 //! cells before it. It must never change a cell without the key sequences, and never one of a protected sector.
 
+use std::hash::{Hash, Hasher};
+
 use crate::chip::Reg;
 use crate::cpu::bus::{BusFault, ResetCause, Width};
 use crate::fault::{Faults, OperationKind, Place, tear};
@@ -17,6 +19,8 @@ pub const EEPROM_SIZE: usize = 2048;
 pub const OPTION_BASE: u32 = 0x1FF8_0000;
 /// Words of option bytes: OPTR, WRPROT1 and WRPROT2 as half words, each with its complement above it.
 pub const OPTION_WORDS: usize = 5;
+/// FLASH_SR, which changes at the end of an operation.
+pub(crate) const STATUS: u32 = 0x4002_2018;
 /// Bytes that one page erase clears.
 pub const PAGE_SIZE: usize = 128;
 /// Bytes of a half-page.
@@ -194,6 +198,20 @@ impl Flash {
         };
         flash.load_options();
         flash
+    }
+
+    /// A controller after a loss of power, with the EEPROM and the option bytes of `other`.
+    pub(crate) fn with_cells(other: &Flash) -> Flash {
+        Flash {
+            eeprom: other.eeprom.clone(),
+            option_words: other.option_words,
+            ..Flash::new()
+        }
+    }
+
+    /// The cells of EEPROM and option bytes, torn ones as they are.
+    pub(crate) fn hash_cells(&self, hasher: &mut impl Hasher) {
+        (&self.eeprom, self.option_words).hash(hasher);
     }
 
     /// Content of the data EEPROM.

@@ -2,19 +2,21 @@
 //!
 //! Once started it must never stop but by a reset.
 
-use crate::chip::{Reg, rcc::LSI};
+use crate::chip::Reg;
 use crate::cpu::bus::BusFault;
 use crate::time::Time;
 
 const KEY_RELOAD: u32 = 0xAAAA;
 const KEY_UNLOCK: u32 = 0x5555;
 const KEY_START: u32 = 0xCCCC;
-/// Registers cross into the LSI's domain in about five of its cycles.
-const UPDATE: Time = Time::from_picos(1_000_000_000_000 / LSI * 5);
+/// Registers cross into the LSI's domain in about so many of its cycles.
+const UPDATE: u64 = 5;
 
 /// The registers.
 #[derive(Clone)]
 pub struct Iwdg {
+    /// Of the LSI, in hertz.
+    lsi: u32,
     unlocked: bool,
     prescaler: u32,
     reload: u32,
@@ -27,8 +29,9 @@ pub struct Iwdg {
 }
 
 impl Iwdg {
-    pub(crate) fn new() -> Iwdg {
+    pub(crate) fn new(lsi: u32) -> Iwdg {
         Iwdg {
+            lsi,
             unlocked: false,
             prescaler: 0,
             reload: 0xFFF,
@@ -41,7 +44,7 @@ impl Iwdg {
 
     fn tick_time(&self) -> Time {
         // PR 6 and 7 both divide by 256.
-        Time::from_picos((1_000_000_000_000 * (4 << self.prescaler.min(6))) / LSI)
+        Time::from_picos((1_000_000_000_000 * (4 << self.prescaler.min(6))) / u64::from(self.lsi))
     }
 
     fn restart(&mut self, now: Time) {
@@ -126,7 +129,7 @@ impl Iwdg {
                         2
                     }
                 };
-                self.updated[index] = now + UPDATE;
+                self.updated[index] = now + Time::period_of(self.lsi.into()) * UPDATE;
             }
             0x04 | 0x08 | 0x10 => {}
             _ => return Err(BusFault::Reserved),
@@ -140,7 +143,7 @@ mod tests {
     use super::*;
 
     fn started(prescaler: u32, reload: u32) -> Iwdg {
-        let mut iwdg = Iwdg::new();
+        let mut iwdg = Iwdg::new(crate::chip::rcc::LSI);
         for (offset, value) in [
             (0, KEY_START),
             (0, KEY_UNLOCK),
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn registers_take_no_value_while_locked() {
-        let mut iwdg = Iwdg::new();
+        let mut iwdg = Iwdg::new(crate::chip::rcc::LSI);
         iwdg.write(8, 5, Time::ZERO).unwrap();
         assert_eq!(iwdg.read(8, Time::ZERO), Ok(0xFFF));
         iwdg.write(0, KEY_UNLOCK, Time::ZERO).unwrap();

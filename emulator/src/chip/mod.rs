@@ -267,11 +267,11 @@ pub struct Chip {
 }
 
 impl Chip {
-    pub(crate) fn new(strict: bool, unique_id: [u32; 3]) -> Chip {
+    pub(crate) fn new(strict: bool, unique_id: [u32; 3], lsi: u32) -> Chip {
         Chip {
             strict,
             unique_id,
-            rcc: Rcc::new(),
+            rcc: Rcc::new(lsi),
             pwr: Pwr::new(),
             crs: Crs::new(),
             syscfg: Syscfg::new(),
@@ -280,12 +280,12 @@ impl Chip {
             spi1: Spi::new(),
             dma: Dma::new(),
             adc: Adc::new(),
-            iwdg: Iwdg::new(),
+            iwdg: Iwdg::new(lsi),
             usb: Usb::new(),
             crc: Crc::new(),
             dbg: Dbg::new(),
             exti: Exti::new(),
-            rtc: Rtc::new(),
+            rtc: Rtc::new(lsi),
             timers: [4, 0, 2, 2].map(Timer::new),
             lptim1: Lptim::new(),
             usarts: [false, false, true].map(Usart::new),
@@ -359,7 +359,7 @@ impl Chip {
         self.rcc.reset(cause);
         self.pwr.reset(cause == ResetCause::Standby);
         if cause == ResetCause::PowerOn {
-            self.rtc = Rtc::new();
+            self.rtc = Rtc::new(self.rcc.lsi());
         } else {
             self.rtc.reset();
         }
@@ -373,7 +373,7 @@ impl Chip {
         self.spi1 = Spi::new();
         self.dma = Dma::new();
         self.adc = Adc::new();
-        self.iwdg = Iwdg::new();
+        self.iwdg = Iwdg::new(self.rcc.lsi());
         self.usb = Usb::new();
         self.crc = Crc::new();
         self.dbg = Dbg::new();
@@ -455,7 +455,7 @@ impl Chip {
         };
         self.lptim1.set_period(period, now);
         if self.rcc.resets_rtc() {
-            self.rtc = Rtc::new();
+            self.rtc = Rtc::new(self.rcc.lsi());
         }
         self.rtc.set_running(self.rcc.rtc_runs(), now);
         for (usart, place) in self.usarts.iter_mut().zip(USARTS) {
@@ -510,7 +510,7 @@ impl Chip {
     /// Levels of a port's pins as its input register shows them.
     fn inputs(&self, port: usize) -> u32 {
         match port {
-            0 => self.ports[0].inputs(self.board.port_a(), Board::PORT_A_DRIVEN),
+            0 => self.ports[0].inputs(self.board.port_a(), self.board.port_a_driven()),
             _ => self.ports[port].inputs(0, 0),
         }
     }
@@ -767,7 +767,7 @@ impl Chip {
             Unit::Crc => self.crc.read(word),
             Unit::Gpio(index) => {
                 let (levels, driven) = match index {
-                    0 => (self.board.port_a(), Board::PORT_A_DRIVEN),
+                    0 => (self.board.port_a(), self.board.port_a_driven()),
                     _ => (0, 0),
                 };
                 self.ports[index].read(word, levels, driven)
@@ -976,6 +976,10 @@ impl Bus for Chip {
         self.soften(result, Effect::None)
     }
 
+    fn is_steady(&self, address: u32) -> bool {
+        address == flash::STATUS
+    }
+
     fn next_event(&self) -> Option<Time> {
         // What goes on in STOP and STANDBY too.
         let always = [
@@ -1123,7 +1127,7 @@ mod tests {
 
     /// A chip whose every gate is open.
     fn clocked() -> (Chip, Memory) {
-        let (mut chip, mut memory) = (Chip::new(true, [0; 3]), Memory::new());
+        let (mut chip, mut memory) = (Chip::new(true, [0; 3], rcc::LSI), Memory::new());
         for (offset, value) in [
             (0x2C, 0x9F),
             (0x30, 0x0111_1101),

@@ -18,8 +18,10 @@ const LSI_START: Time = Time::from_micros(200);
 pub const HSI16: u64 = 16_000_000;
 /// MSI's frequency at range 0; each range doubles it. Hertz.
 const MSI_RANGE0: u64 = 65_536;
-/// LSI's typical frequency in hertz (DS10182: 26 to 56 kHz).
-pub const LSI: u64 = 37_000;
+/// LSI's typical frequency in hertz.
+pub const LSI: u32 = 37_000;
+/// What it may be on one chip or another (DS10182).
+pub const LSI_RANGE: core::ops::RangeInclusive<u32> = 26_000..=56_000;
 
 mod cr {
     pub const HSI16ON: u32 = 1 << 0;
@@ -202,6 +204,8 @@ pub struct Rcc {
     active: u32,
     sysclk: u64,
     hclk: u64,
+    /// LSI's frequency on this chip, in hertz.
+    lsi: u32,
     cycle: Time,
 }
 
@@ -210,7 +214,7 @@ const RESET_SLEEP_ENABLES: [u32; 4] = [0x9F, 0x0111_1301, 0x0040_5225, 0xB8E6_4A
 const RESET_ICSCR: u32 = 0x0080_B080;
 
 impl Rcc {
-    pub(crate) fn new() -> Rcc {
+    pub(crate) fn new(lsi: u32) -> Rcc {
         let mut rcc = Rcc {
             cr: cr::RESET,
             icscr: RESET_ICSCR,
@@ -228,6 +232,7 @@ impl Rcc {
             active: 0,
             sysclk: 0,
             hclk: 0,
+            lsi,
             cycle: Time::ZERO,
         };
         rcc.oscillators[Source::Msi as usize] = Oscillator::Ready;
@@ -254,7 +259,7 @@ impl Rcc {
             ResetCause::Standby => 0,
         };
         let lsi = self.oscillators[Source::Lsi as usize];
-        *self = Rcc::new();
+        *self = Rcc::new(self.lsi);
         self.csr = kept | flag;
         if self.csr & csr::LSION != 0 {
             self.oscillators[Source::Lsi as usize] = lsi;
@@ -345,10 +350,15 @@ impl Rcc {
     pub(crate) fn lptim_clock(&self, stopped: bool) -> u64 {
         match self.ccipr >> 18 & 3 {
             0 if !stopped => self.pclk1(),
-            1 if self.is_ready(Source::Lsi) => LSI,
+            1 if self.is_ready(Source::Lsi) => self.lsi.into(),
             2 if self.hsi16_ready() => HSI16,
             _ => 0,
         }
+    }
+
+    /// LSI's frequency on this chip, in hertz.
+    pub(crate) fn lsi(&self) -> u32 {
+        self.lsi
     }
 
     /// Whether the RTC runs from the LSI; no other clock is there.
@@ -630,14 +640,14 @@ mod tests {
 
     #[test]
     fn the_chip_starts_at_2_097_mhz_from_msi() {
-        let rcc = Rcc::new();
+        let rcc = Rcc::new(LSI);
         assert_eq!(rcc.hclk(), 2_097_152);
         assert_eq!(rcc.read(0x00), Ok(0x300));
     }
 
     #[test]
     fn hsi16_takes_its_start_up_time() {
-        let mut rcc = Rcc::new();
+        let mut rcc = Rcc::new(LSI);
         write(&mut rcc, 0x00, 0x101, 10);
         assert_eq!(rcc.read(0x00), Ok(0x301));
         rcc.tick(Time::from_micros(13));
@@ -648,7 +658,7 @@ mod tests {
 
     #[test]
     fn the_pll_gives_32_mhz_from_hsi16_times_4_by_2() {
-        let mut rcc = Rcc::new();
+        let mut rcc = Rcc::new(LSI);
         write(&mut rcc, 0x00, 0x101, 0);
         rcc.tick(Time::from_micros(5));
         write(&mut rcc, 0x0C, 1 << 18 | 1 << 22, 5);
@@ -668,7 +678,7 @@ mod tests {
 
     #[test]
     fn prescalers_divide() {
-        let mut rcc = Rcc::new();
+        let mut rcc = Rcc::new(LSI);
         write(&mut rcc, 0x0C, 0x9 << 4 | 4 << 8 | 5 << 11, 0);
         assert_eq!(rcc.hclk(), 2_097_152 / 4);
         assert_eq!(rcc.pclk1(), 2_097_152 / 8);
@@ -679,14 +689,14 @@ mod tests {
 
     #[test]
     fn the_clock_in_use_cannot_be_switched_off() {
-        let mut rcc = Rcc::new();
+        let mut rcc = Rcc::new(LSI);
         write(&mut rcc, 0x00, 0, 0);
         assert_eq!(rcc.read(0x00), Ok(0x300));
     }
 
     #[test]
     fn hsi48_needs_its_reference() {
-        let mut rcc = Rcc::new();
+        let mut rcc = Rcc::new(LSI);
         write(&mut rcc, 0x08, 1, 0);
         write(&mut rcc, 0x4C, 1 << 26, 0);
         rcc.tick(Time::from_millis(1));
@@ -699,7 +709,7 @@ mod tests {
 
     #[test]
     fn reset_flags_gather_until_rmvf() {
-        let mut rcc = Rcc::new();
+        let mut rcc = Rcc::new(LSI);
         rcc.reset(ResetCause::PowerOn);
         assert_eq!(rcc.read(0x50), Ok(0x0C00_0000));
         rcc.reset(ResetCause::Software);
@@ -711,7 +721,7 @@ mod tests {
 
     #[test]
     fn a_ready_interrupt_is_raised_and_cleared() {
-        let mut rcc = Rcc::new();
+        let mut rcc = Rcc::new(LSI);
         write(&mut rcc, 0x10, 1 << 2, 0);
         write(&mut rcc, 0x00, 0x101, 0);
         rcc.tick(Time::from_micros(4));

@@ -4,7 +4,7 @@
 //! No 32 kHz crystal is fitted, so with any other clock selected it stands still. The 12-hour format, calibration,
 //! shift, time stamp, tamper detection and outputs are not modelled.
 
-use crate::chip::{Reg, rcc::LSI};
+use crate::chip::Reg;
 use crate::cpu::bus::BusFault;
 use crate::time::Time;
 
@@ -54,6 +54,8 @@ struct Alarm {
 /// The registers. Time is counted in ticks: cycles of its clock.
 #[derive(Clone)]
 pub struct Rtc {
+    /// Of its clock.
+    hertz: u32,
     /// Ticks up to `since`.
     ticks: u64,
     since: Time,
@@ -125,8 +127,9 @@ fn time_register(second: u64) -> u32 {
 }
 
 impl Rtc {
-    pub(crate) fn new() -> Rtc {
+    pub(crate) fn new(hertz: u32) -> Rtc {
         Rtc {
+            hertz,
             ticks: 0,
             since: Time::ZERO,
             running: false,
@@ -158,7 +161,7 @@ impl Rtc {
 
     fn ticks(&self, now: Time) -> u64 {
         let elapsed = if self.running {
-            u128::from(now.since(self.since).picos()) * u128::from(LSI) / 1_000_000_000_000
+            u128::from(now.since(self.since).picos()) * u128::from(self.hertz) / 1_000_000_000_000
         } else {
             0
         };
@@ -167,7 +170,7 @@ impl Rtc {
 
     fn time_of(&self, tick: u64) -> Time {
         let picos = u128::from(tick.saturating_sub(self.ticks)) * 1_000_000_000_000;
-        self.since + Time::from_picos(picos.div_ceil(u128::from(LSI)) as u64)
+        self.since + Time::from_picos(picos.div_ceil(u128::from(self.hertz)) as u64)
     }
 
     /// Its clock came or went.
@@ -562,7 +565,7 @@ mod tests {
     impl Bench {
         fn new() -> Bench {
             let mut bench = Bench {
-                rtc: Rtc::new(),
+                rtc: Rtc::new(crate::chip::rcc::LSI),
                 now: Time::ZERO,
             };
             bench.rtc.set_running(true, Time::ZERO);

@@ -81,6 +81,12 @@ pub trait Bus {
     /// that asked for [`Effect::Attention`]. Half-page programming must not see it.
     fn flash_fetched(&mut self) {}
 
+    /// Whether a read of `address` has no effect, and gives the same value until the next event of the bus or the next
+    /// write to it.
+    fn is_steady(&self, _address: u32) -> bool {
+        false
+    }
+
     /// The core is about to wait in its sleep at `now`; `deep` is SCR.SLEEPDEEP. True when the bus has to be polled again
     /// first, because that changed something.
     fn sleeping(&mut self, _deep: bool, _now: Time) -> bool {

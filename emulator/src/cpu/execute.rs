@@ -232,7 +232,7 @@ fn load_list(
 
 /// An instruction in RAM, decoded on the spot: RAM may change at any time.
 #[inline(never)]
-fn fetch_ram(ram: &[u8; RAM_SIZE], pc: u32) -> Option<Op> {
+pub(super) fn fetch_ram(ram: &[u8; RAM_SIZE], pc: u32) -> Option<Op> {
     let half = |address: u32| load::<2>(ram, &[], address).map(u16::from_le_bytes);
     let first = half(pc)?;
     let second = if is_wide(first) {

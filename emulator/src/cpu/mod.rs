@@ -14,6 +14,7 @@ pub mod bus;
 pub(crate) mod decode;
 mod exceptions;
 mod execute;
+mod polling;
 mod report;
 mod system;
 mod systick;
@@ -28,6 +29,7 @@ use self::bus::{Bus, ResetCause};
 use self::decode::{Kind, Op};
 use self::exceptions::{Exceptions, Leave, XPSR_THUMB};
 use self::execute::{Exit, Flags, LONGEST_BUDGET, Registers, execute};
+use self::polling::Round;
 pub use self::report::{FaultKind, FaultReport, Stop};
 use self::systick::SysTick;
 pub use self::trace::Access;
@@ -72,10 +74,16 @@ pub struct Core {
     clock: u64,
     instructions: u64,
     asleep: Time,
+    /// Cycles of its clock in sleep, but not in deep sleep, since the core was made.
+    cycles_asleep: u64,
+    /// Cycles in all before the latest reset.
+    cycles_before: u64,
     strict: bool,
     last_fault: Option<FaultReport>,
     /// Accesses to peripherals, while they are wanted.
     accesses: Option<Vec<Access>>,
+    /// Of a loop that waits, perhaps.
+    round: Option<Round>,
 }
 
 /// What the core waits for.
@@ -117,9 +125,12 @@ impl Core {
             clock: 0,
             instructions: 0,
             asleep: Time::ZERO,
+            cycles_asleep: 0,
+            cycles_before: 0,
             strict: false,
             last_fault: None,
             accesses: None,
+            round: None,
         }
     }
 
@@ -134,6 +145,8 @@ impl Core {
             now,
             instructions: self.instructions,
             asleep: self.asleep,
+            cycles_asleep: self.cycles_asleep,
+            cycles_before: self.cycles(),
             strict: self.strict,
             accesses: self.accesses.take(),
             thumb: entry & 1 != 0,
@@ -182,9 +195,10 @@ impl Core {
                 if bus.sleeping(self.sleep_deep, self.now) {
                     continue;
                 }
-                let began = self.now;
+                let (began, clock) = (self.now, self.clock);
                 self.wait(budget);
                 self.asleep += self.now - began;
+                self.cycles_asleep += self.clock - clock;
                 continue;
             }
 
@@ -231,6 +245,16 @@ impl Core {
     /// Time spent asleep since the core was made.
     pub fn asleep(&self) -> Time {
         self.asleep
+    }
+
+    /// Cycles of the core's clock since the core was made. In deep sleep there are none.
+    pub fn cycles(&self) -> u64 {
+        self.cycles_before + self.clock
+    }
+
+    /// Those of them in which it slept.
+    pub fn cycles_asleep(&self) -> u64 {
+        self.cycles_asleep
     }
 
     /// R0 to R12, SP in use (13), LR (14) or PC (15).
@@ -390,6 +414,7 @@ impl Core {
             match progress.exit {
                 Exit::Budget => {}
                 Exit::Beyond(op) => {
+                    self.pass_over_rounds(memory, bus, op, end);
                     if let ControlFlow::Break(stop) = self.beyond(memory, bus, op) {
                         return stop;
                     }

@@ -1,6 +1,10 @@
 //! Who this device is: what the update engine of both programs is told.
 
-use protocol::device::{CLASS_ID, VENDOR_ID};
+#[cfg(not(feature = "direct"))]
+use protocol::device::CLASS_ID;
+#[cfg(feature = "direct")]
+use protocol::device::DIRECT_CLASS_ID as CLASS_ID;
+use protocol::device::VENDOR_ID;
 use protocol::image::{Target, Version};
 use update::engine::Identity;
 
@@ -8,7 +12,11 @@ use crate::memory_map::{APPLICATION, APPLICATION_SIZE, RAM, RAM_SIZE};
 use crate::program::serial_number;
 
 /// Hardware model, as printed on the case.
-pub const MODEL: &str = "LD-1";
+pub const MODEL: &str = if cfg!(feature = "direct") {
+    "LD-1D"
+} else {
+    "LD-1"
+};
 
 /// What images for this device are like.
 static TARGET: Target = Target {

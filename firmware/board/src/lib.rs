@@ -6,15 +6,19 @@
 #![no_std]
 
 pub mod adc;
-mod cdc_acm;
 pub mod clock;
+pub mod crash;
 pub mod flash;
 pub mod identity;
+pub mod inputs;
 mod memory_functions;
 pub mod memory_map;
 pub mod nand;
 pub mod port;
+pub mod power;
 pub mod program;
+pub mod reset;
+pub mod rtc;
 pub mod start_count;
 pub mod usb;
 pub mod watchdog;
@@ -22,7 +26,10 @@ pub mod watchdog;
 use adc::Adc;
 use clock::Clock;
 use flash::{ApplicationFlash, DataEeprom};
+use inputs::Inputs;
 use nand::SpiNand;
+use power::Power;
+use rtc::Rtc;
 
 const _: () = assert!(memory_map::HEADER_SIZE == protocol::image::HEADER_SIZE as u32);
 
@@ -36,8 +43,14 @@ pub struct Board {
     pub eeprom: DataEeprom,
     /// The image store and the log.
     pub nand: SpiNand,
-    /// Supply voltage and temperature.
+    /// Supply voltage, temperature and the analog inputs.
     pub adc: Adc,
+    /// Events and cable, to be started.
+    pub inputs: Inputs,
+    /// The time of day, to be started.
+    pub rtc: Rtc,
+    /// STOP.
+    pub power: Power,
 }
 
 impl Board {
@@ -51,6 +64,9 @@ impl Board {
             eeprom: DataEeprom::new(),
             nand: SpiNand::new(),
             adc: Adc::new(),
+            inputs: Inputs::new(),
+            rtc: Rtc::new(),
+            power: Power::new(core.SCB),
         })
     }
 }

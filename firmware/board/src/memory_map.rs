@@ -23,8 +23,12 @@ pub const RAM: u32 = 0x2000_0000;
 /// Bytes of RAM.
 pub const RAM_SIZE: u32 = 8 * 1024;
 /// Bytes of RAM that the programs have for themselves; the stack begins at the end of it, aligned to 8.
-pub const PROGRAM_RAM_SIZE: u32 = RAM_SIZE - 8;
-/// The word behind that, which a reset keeps: `start_count`.
+pub const PROGRAM_RAM_SIZE: u32 = RAM_SIZE - 32;
+/// Behind that: the place of a crash, which a reset keeps: `crash`.
+pub const CRASH: u32 = RAM + PROGRAM_RAM_SIZE;
+/// Bytes of it.
+pub const CRASH_SIZE: u32 = 28;
+/// The last word, which a reset keeps: `start_count`.
 pub const START_COUNT: u32 = RAM + RAM_SIZE - 4;
 /// First address of the data EEPROM.
 pub const EEPROM: u32 = 0x0808_0000;
@@ -37,6 +41,7 @@ pub const SECTOR_SIZE: u32 = 4 * 1024;
 /// Three words of unique identifier, not in a row (RM0376, 33.2).
 pub const UNIQUE_ID: [u32; 3] = [0x1FF8_0050, 0x1FF8_0054, 0x1FF8_0064];
 
+const _: () = assert!(CRASH + CRASH_SIZE == START_COUNT);
 const _: () = assert!(BOOTLOADER_SIZE.is_multiple_of(SECTOR_SIZE));
 const _: () = assert!(APPLICATION + APPLICATION_SIZE == BOOTLOADER + 64 * 1024);
 // VTOR wants the table aligned to its size, rounded up to a power of two: 48 words.

@@ -2,6 +2,8 @@
 //!
 //! Source of commands and bits: W25N01GV data sheet, revision G, sections 7 and 8.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use crate::watchdog;
 use stm32_metapac::gpio::vals::{Moder, Ospeedr};
 use stm32_metapac::spi::vals::{Br, Mstr};
@@ -38,6 +40,8 @@ mod status {
     pub const BUSY: u8 = 1 << 0;
     pub const ERASE_FAILED: u8 = 1 << 2;
     pub const PROGRAM_FAILED: u8 = 1 << 3;
+    /// Errors that ECC has mended.
+    pub const MENDED: u8 = 1 << 4;
     /// Errors that ECC could not mend.
     pub const UNCORRECTABLE: u8 = 1 << 5;
 }
@@ -51,9 +55,17 @@ pub struct SpiNand {
     ready: bool,
 }
 
+/// Pages that ECC has mended. Counted in the application alone: the bootloader, which nobody asks for it, has no room.
+static MENDED: AtomicU32 = AtomicU32::new(0);
+
 impl SpiNand {
     pub(crate) fn new() -> SpiNand {
         SpiNand { ready: false }
+    }
+
+    /// How many pages ECC has mended when they were read, since the start.
+    pub fn mended(&self) -> u32 {
+        MENDED.load(Ordering::Relaxed)
     }
 
     /// Brings up pins and bus, and the chip if it is there.
@@ -137,7 +149,12 @@ impl Nand for SpiNand {
             return Err(Unreadable);
         }
         match self.on_page(command::READ_PAGE, page) {
-            Some(state) if state & status::UNCORRECTABLE == 0 => Ok(()),
+            Some(state) if state & status::UNCORRECTABLE == 0 => {
+                if cfg!(feature = "application") && state & status::MENDED != 0 {
+                    MENDED.store(MENDED.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                }
+                Ok(())
+            }
             _ => Err(Unreadable),
         }
     }

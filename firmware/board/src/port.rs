@@ -4,6 +4,7 @@ use protocol::device::{Program, SerialNumber};
 use update::server::{Handler, Server};
 
 use crate::clock::Clock;
+use crate::inputs;
 use crate::usb::Usb;
 
 /// How long a computer has to fetch the last answer before a restart, in milliseconds.
@@ -11,7 +12,7 @@ const LAST_WORDS: u64 = 50;
 
 /// The port.
 pub struct Port {
-    usb: &'static mut Usb,
+    usb: Usb,
     /// Of its own place in memory: on the stack it would be built first and moved then.
     server: &'static mut Server,
 }
@@ -22,9 +23,28 @@ impl Port {
         let server = cortex_m::singleton!(: Server = Server::new())?;
         server.set_program(program);
         Some(Port {
-            usb: Usb::start(clock, serial)?,
+            usb: Usb::start(clock, serial),
             server,
         })
+    }
+
+    /// Switches USB and the core's speed when a cable was plugged or pulled since the last call: whether there is one,
+    /// and the port is on.
+    ///
+    /// [`inputs::Inputs::start`] must have been called. Without a cable nothing else here may be.
+    pub fn follow_cable(&mut self, clock: &mut Clock) -> bool {
+        let powered = inputs::usb_powered();
+        if powered != self.usb.is_on() {
+            if powered {
+                clock.full_speed();
+                self.usb.switch_on();
+            } else {
+                self.usb.switch_off();
+                self.server.reset();
+                clock.battery_speed();
+            }
+        }
+        powered
     }
 
     /// Moves what can be moved: at most one packet each way and one request.

@@ -83,10 +83,22 @@ unsafe fn DefaultHandler(_interrupt: i16) {
     restart()
 }
 
+/// The same for the fault that has a handler of its own; the application keeps where it was.
+///
+/// # Safety
+/// Called by the core alone.
+#[cfg(feature = "application")]
+#[exception]
+unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
+    crate::crash::keep_fault(frame.pc());
+    restart()
+}
+
 /// The same for the fault that has a handler of its own.
 ///
 /// # Safety
 /// Called by the core alone.
+#[cfg(not(feature = "application"))]
 #[exception(trampoline = false)]
 unsafe fn HardFault() -> ! {
     restart()

@@ -14,14 +14,15 @@ const MAGIC: u32 = u32::from_le_bytes(*b"\0LDs");
 const COUNT: u32 = 0xFF;
 
 /// Starts since the application was last healthy; 0 after power-on.
+///
+/// The flags of past resets are left for `reset::take`. Should the application not live long enough to clear them, its
+/// resets join the one by power-on, and are counted.
 pub fn read() -> u8 {
-    if RCC.csr().read().porrstf() {
-        RCC.csr().modify(|w| w.set_rmvf(true));
-        clear();
-    }
+    let resets = RCC.csr().read();
     // SAFETY: an aligned word of RAM, outside of what the linker gives to either program.
     let word = unsafe { ptr::read_volatile(START_COUNT as *const u32) };
-    if word & !COUNT == MAGIC {
+    let begins = word & !COUNT == MAGIC;
+    if begins && (!resets.porrstf() || resets.sftrstf() || resets.iwdgrstf()) {
         word as u8
     } else {
         0

@@ -1,124 +1,453 @@
-//! USB: one CDC-ACM port, the same identity in both programs, so that a browser keeps its permission.
-
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
+//! USB: one serial port (CDC, abstract control model), the same identity in both programs, so that a browser keeps its
+//! permission. No more of it than computers ask for: a stack for any device takes 4 KB more.
+//!
+//! There is no line behind the port, so what computers set for one is kept and told, and changes nothing.
+//! Sources: USB 2.0, chapter 9; USB CDC 1.2, section 5; CDC PSTN 1.2, section 6.3; RM0376, section 31.
 
 use cortex_m::peripheral::NVIC;
 use protocol::device::{SerialNumber, USB_PRODUCT_ID, USB_VENDOR_ID};
-use stm32_metapac::usb::regs::Istr;
-use stm32_metapac::{Interrupt, RCC, USB};
-use stm32_usbd::{MemoryAccess, UsbBus, UsbPeripheral};
-use usb_device::bus::UsbBusAllocator;
-use usb_device::device::{
-    StringDescriptors, UsbDevice, UsbDeviceBuilder, UsbDeviceState, UsbVidPid,
-};
+use stm32_metapac::usb::regs::{Bcdr, Daddr, Epr, Istr};
+use stm32_metapac::{Interrupt, RCC, USB, USBRAM};
 
-use crate::cdc_acm::{CdcAcm, PACKET};
+/// Bytes of the largest packet of every endpoint.
+pub const PACKET: usize = 64;
 
-struct Peripheral;
-
-// SAFETY: addresses and sizes are those of the STM32L052 (RM0376, section 31), and the values below say how its packet
-// memory is reached. Only `Usb` uses them, and there is one.
-unsafe impl UsbPeripheral for Peripheral {
-    const REGISTERS: *const () = stm32_metapac::USB.as_ptr() as *const ();
-    const DP_PULL_UP_FEATURE: bool = true;
-    const EP_MEMORY: *const () = stm32_metapac::USBRAM.as_ptr() as *const ();
-    const EP_MEMORY_SIZE: usize = 1024;
-    const EP_MEMORY_ACCESS: MemoryAccess = MemoryAccess::Word16x2;
-
-    fn enable() {
-        RCC.apb1enr().modify(|w| w.set_usben(true));
-        RCC.apb1rstr().modify(|w| w.set_usbrst(true));
-        RCC.apb1rstr().modify(|w| w.set_usbrst(false));
-    }
-
-    fn startup_delay() {
-        // 1 µs for the transceiver (DS10182, tSTARTUP).
-        cortex_m::asm::delay(crate::clock::CORE_HERTZ / 1_000_000);
-    }
+/// Numbers of the endpoints. Both directions of a number are of one type: the chip has one register for them.
+mod endpoint {
+    pub const CONTROL: usize = 0;
+    pub const NOTIFICATIONS: usize = 1;
+    pub const DATA: usize = 2;
+    /// In the address of an endpoint that sends.
+    pub const IN: u8 = 0x80;
 }
 
-type Bus = UsbBus<Peripheral>;
-
-/// A place that lives as long as the program, given out once.
-struct Place<T>(UnsafeCell<MaybeUninit<T>>);
-
-// SAFETY: `Usb::start` gives each place out once, before any interrupt could look at it.
-unsafe impl<T> Sync for Place<T> {}
-
-impl<T> Place<T> {
-    const fn new() -> Self {
-        Place(UnsafeCell::new(MaybeUninit::uninit()))
-    }
-
-    /// # Safety
-    /// To be called once.
-    unsafe fn put(&'static self, value: T) -> &'static T {
-        // SAFETY: nobody else has a reference, as the caller promises.
-        unsafe { (*self.0.get()).write(value) }
-    }
+/// Numbers of the texts.
+mod text {
+    pub const MANUFACTURER: u8 = 1;
+    pub const PRODUCT: u8 = 2;
+    pub const SERIAL: u8 = 3;
 }
 
-static ALLOCATOR: Place<UsbBusAllocator<Bus>> = Place::new();
-static SERIAL_TEXT: Place<[u8; 24]> = Place::new();
+#[rustfmt::skip]
+static DEVICE: [u8; 18] = [
+    // USB 2.0; interfaces are grouped by associations.
+    18, 1, 0x00, 0x02, 0xEF, 2, 1, PACKET as u8,
+    USB_VENDOR_ID as u8, (USB_VENDOR_ID >> 8) as u8, USB_PRODUCT_ID as u8, (USB_PRODUCT_ID >> 8) as u8,
+    0x10, 0x00, text::MANUFACTURER, text::PRODUCT, text::SERIAL, 1,
+];
+
+/// The configuration: descriptor by descriptor, each with its length and type in front.
+#[rustfmt::skip]
+static CONFIGURATION: [u8; 75] = [
+    // Configuration 1: two interfaces, powered by the bus, 100 mA.
+    9, 2, 75, 0, 2, 1, 0, 0x80, 50,
+    // Association of both interfaces: CDC, abstract control model.
+    8, 11, 0, 2, 0x02, 0x02, 0, 0,
+    // Interface 0: control.
+    9, 4, 0, 0, 1, 0x02, 0x02, 0, 0,
+    // CDC 1.10; it knows the three requests; data on interface 1; no call management.
+    5, 0x24, 0x00, 0x10, 0x01,
+    4, 0x24, 0x02, 0x02,
+    5, 0x24, 0x06, 0, 1,
+    5, 0x24, 0x01, 0x00, 1,
+    // Notifications of 8 bytes, of which there never is one, asked for every 255 ms.
+    7, 5, endpoint::NOTIFICATIONS as u8 | endpoint::IN, 3, 8, 0, 255,
+    // Interface 1: data.
+    9, 4, 1, 0, 2, 0x0A, 0, 0, 0,
+    7, 5, endpoint::DATA as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
+    7, 5, endpoint::DATA as u8, 2, PACKET as u8, 0, 0,
+];
+
+/// Requests, by type and number as they come in the first two bytes.
+mod request {
+    pub const DEVICE_STATUS: [u8; 2] = [0x80, 0];
+    pub const INTERFACE_STATUS: [u8; 2] = [0x81, 0];
+    pub const ENDPOINT_STATUS: [u8; 2] = [0x82, 0];
+    pub const CLEAR_ENDPOINT_FEATURE: [u8; 2] = [0x02, 1];
+    pub const SET_ENDPOINT_FEATURE: [u8; 2] = [0x02, 3];
+    pub const SET_ADDRESS: [u8; 2] = [0x00, 5];
+    pub const GET_DESCRIPTOR: [u8; 2] = [0x80, 6];
+    pub const GET_CONFIGURATION: [u8; 2] = [0x80, 8];
+    pub const SET_CONFIGURATION: [u8; 2] = [0x00, 9];
+    pub const GET_INTERFACE: [u8; 2] = [0x81, 10];
+    pub const SET_INTERFACE: [u8; 2] = [0x01, 11];
+    pub const SET_LINE_CODING: [u8; 2] = [0x21, 0x20];
+    pub const GET_LINE_CODING: [u8; 2] = [0xA1, 0x21];
+    pub const SET_CONTROL_LINE_STATE: [u8; 2] = [0x21, 0x22];
+}
+
+/// Bits of an endpoint's register. CTR bits are cleared by writing 0; DTOG and STAT bits change where 1 is written.
+mod epr {
+    pub const CTR_RX: u32 = 1 << 15;
+    pub const DTOG_RX: u32 = 1 << 14;
+    pub const STAT_RX: u32 = 0b11 << 12;
+    pub const SETUP: u32 = 1 << 11;
+    pub const CONTROL: u32 = 0b01 << 9;
+    pub const INTERRUPT: u32 = 0b11 << 9;
+    pub const BULK: u32 = 0b00 << 9;
+    pub const CTR_TX: u32 = 1 << 7;
+    pub const DTOG_TX: u32 = 1 << 6;
+    pub const STAT_TX: u32 = 0b11 << 4;
+    /// What is written as it was read: type, kind and address.
+    pub const FIXED: u32 = 0b111 << 8 | 0b1111;
+
+    /// What STAT says.
+    pub const STALL: u32 = 0b01;
+    pub const NAK: u32 = 0b10;
+    pub const VALID: u32 = 0b11;
+    /// The same, in the place of each direction.
+    pub const RX: u32 = 12;
+    pub const TX: u32 = 4;
+}
+
+/// Half-words of the packet memory that an endpoint has: a buffer each way.
+const HALF_WORDS: usize = PACKET / 2;
+
+/// Where an endpoint's packet lies, in half-words. In front lies the table of the buffers, four half-words an endpoint.
+const fn buffer(endpoint: usize, sends: bool) -> usize {
+    HALF_WORDS * (1 + 2 * endpoint + sends as usize)
+}
+
+/// Changes the bits of `mask` to those of `value`, and clears the CTR bits in `clear`.
+fn change(endpoint: usize, clear: u32, mask: u32, value: u32) {
+    let now = USB.epr(endpoint).read().0;
+    let flags = (epr::CTR_RX | epr::CTR_TX) & !clear;
+    USB.epr(endpoint)
+        .write_value(Epr(now & epr::FIXED | flags | (now ^ value) & mask));
+}
+
+/// Makes an endpoint ready, both ways, with buffers and toggles as after a reset.
+#[inline(never)]
+fn open(endpoint: usize, kind: u32, receives: u32) {
+    USBRAM
+        .mem(4 * endpoint)
+        .write_value(2 * buffer(endpoint, true) as u16);
+    USBRAM
+        .mem(4 * endpoint + 2)
+        .write_value(2 * buffer(endpoint, false) as u16);
+    // Room for two blocks of 32 bytes.
+    USBRAM.mem(4 * endpoint + 3).write_value(1 << 15 | 1 << 10);
+    let now = USB.epr(endpoint).read().0;
+    let mask = epr::STAT_RX | epr::STAT_TX | epr::DTOG_RX | epr::DTOG_TX;
+    let value = receives << epr::RX | epr::NAK << epr::TX;
+    USB.epr(endpoint)
+        .write_value(Epr(kind | endpoint as u32 | (now ^ value) & mask));
+}
+
+/// Puts a packet where the bus fetches it.
+#[inline(never)]
+fn send(endpoint: usize, packet: &[u8]) {
+    let place = buffer(endpoint, true);
+    for (index, pair) in packet.chunks(2).enumerate() {
+        let high = pair.get(1).copied().unwrap_or(0);
+        USBRAM
+            .mem(place + index)
+            .write_value(u16::from_le_bytes([pair[0], high]));
+    }
+    USBRAM
+        .mem(4 * endpoint + 1)
+        .write_value(packet.len() as u16);
+    change(endpoint, 0, epr::STAT_TX, epr::VALID << epr::TX);
+}
+
+/// Takes the packet that came, as far as there is room, and how long it is.
+#[inline(never)]
+fn take(endpoint: usize, packet: &mut [u8]) -> usize {
+    let length = usize::from(USBRAM.mem(4 * endpoint + 3).read() & 0x3FF);
+    let place = buffer(endpoint, false);
+    for (index, pair) in packet.chunks_mut(2).enumerate() {
+        let bytes = USBRAM.mem(place + index).read().to_le_bytes();
+        pair.copy_from_slice(&bytes[..pair.len()]);
+    }
+    change(endpoint, epr::CTR_RX, 0, 0);
+    length.min(packet.len())
+}
+
+/// Bytes of a line coding.
+const LINE_CODING: usize = 7;
 
 /// The USB port.
 pub struct Usb {
-    device: UsbDevice<'static, Bus>,
-    port: CdcAcm<Peripheral>,
+    serial_number: SerialNumber,
+    configured: bool,
+    suspended: bool,
     /// The packet sent last was full: the computer's driver may be waiting for more.
     more_expected: bool,
+    /// The address that counts when the computer has fetched the answer.
+    address: Option<u8>,
+    /// A line coding comes next.
+    line_coding_comes: bool,
+    /// Bits a second (4 bytes), stop bits, parity, data bits, as set last.
+    line_coding: [u8; LINE_CODING],
+    /// The answer to a request, and which of it is still to be sent.
+    answer: [u8; CONFIGURATION.len()],
+    answer_at: usize,
+    answer_end: usize,
 }
 
 impl Usb {
-    /// Connects to the bus. The clock proves that the clocks run. Nothing when it was called before.
-    #[inline(never)]
-    pub fn start(
-        _clock: &crate::clock::Clock,
-        serial_number: SerialNumber,
-    ) -> Option<&'static mut Usb> {
-        // SAFETY: `Place`s are given out once: a second call finds the peripheral's clock on.
-        // The text is made of digits and capital letters alone.
-        let (allocator, text) = unsafe {
-            if RCC.apb1enr().read().usben() {
-                return None;
-            }
-            (
-                ALLOCATOR.put(UsbBus::new(Peripheral)),
-                str::from_utf8_unchecked(SERIAL_TEXT.put(hexadecimal(serial_number))),
-            )
-        };
-        let port = CdcAcm::new(allocator).ok()?;
-        let strings = StringDescriptors::default()
-            .manufacturer("Logdock")
-            .product("Logdock logger")
-            .serial_number(text);
-        let device = UsbDeviceBuilder::new(allocator, UsbVidPid(USB_VENDOR_ID, USB_PRODUCT_ID))
-            .strings(&[strings])
-            .ok()?
-            .composite_with_iads()
-            .build();
-        // On the stack it would be moved from caller to caller, and take its 300 bytes each time.
-        cortex_m::singleton!(: Usb = Usb {
-            device,
-            port,
+    /// Connects to the bus. The clock proves that the clocks run.
+    pub(crate) fn start(_clock: &crate::clock::Clock, serial_number: SerialNumber) -> Usb {
+        let mut usb = Usb {
+            serial_number,
+            configured: false,
+            suspended: false,
             more_expected: false,
-        })
+            address: None,
+            line_coding_comes: false,
+            // 9600 bits a second, 8 data bits, no parity, one stop bit.
+            line_coding: [0x80, 0x25, 0, 0, 0, 0, 8],
+            answer: [0; CONFIGURATION.len()],
+            answer_at: 0,
+            answer_end: 0,
+        };
+        usb.switch_on();
+        usb
+    }
+
+    /// Whether it is on; it is from the start on.
+    pub fn is_on(&self) -> bool {
+        RCC.apb1enr().read().usben()
+    }
+
+    /// Leaves the bus and stops its clock. Whatever was under way is over: it is no longer configured.
+    pub fn switch_off(&mut self) {
+        self.configured = false;
+        USB.bcdr().write_value(Bcdr(0));
+        USB.cntr().write(|w| {
+            w.set_fres(true);
+            w.set_pdwn(true);
+        });
+        RCC.apb1enr().modify(|w| w.set_usben(false));
+    }
+
+    /// Connects to the bus, after [`Usb::switch_off`] again. The clock that USB needs runs.
+    pub fn switch_on(&mut self) {
+        RCC.apb1enr().modify(|w| w.set_usben(true));
+        RCC.apb1rstr().modify(|w| w.set_usbrst(true));
+        RCC.apb1rstr().modify(|w| w.set_usbrst(false));
+        USB.cntr().write(|w| w.set_fres(true));
+        // 1 µs for the transceiver (DS10182, tSTARTUP).
+        cortex_m::asm::delay(crate::clock::CORE_HERTZ / 1_000_000);
+        // What wakes from sleep.
+        USB.cntr().write(|w| {
+            w.set_resetm(true);
+            w.set_suspm(true);
+            w.set_wkupm(true);
+            w.set_ctrm(true);
+        });
+        USB.istr().write_value(Istr(0));
+        USB.bcdr().write(|w| w.set_dppu(true));
     }
 
     /// Does what the bus asks for; to be called often, at least every 10 ms while a computer enumerates.
+    #[inline(never)]
     pub fn poll(&mut self) {
-        self.device.poll(&mut [&mut self.port]);
+        let events = USB.istr().read();
+        // Bits are cleared by writing 0, and the others may be set meanwhile.
+        let mut seen = Istr(u32::MAX);
+        if events.wkup() {
+            seen.set_wkup(false);
+            USB.istr().write_value(seen);
+            USB.cntr().modify(|w| w.set_fsusp(false));
+            self.suspended = false;
+        } else if events.reset() {
+            seen.set_reset(false);
+            USB.istr().write_value(seen);
+            self.reset();
+        } else if events.susp() {
+            seen.set_susp(false);
+            USB.istr().write_value(seen);
+            USB.cntr().modify(|w| w.set_fsusp(true));
+            self.suspended = true;
+        } else if events.ctr() {
+            self.transfer();
+        }
     }
 
-    /// Whether a computer has configured the port.
+    fn reset(&mut self) {
+        self.configured = false;
+        self.suspended = false;
+        open(endpoint::CONTROL, epr::CONTROL, epr::VALID);
+        USB.daddr().write(|w| w.set_ef(true));
+    }
+
+    /// A packet came or went.
+    fn transfer(&mut self) {
+        // That it went is all there is to know.
+        change(endpoint::DATA, epr::CTR_TX, 0, 0);
+        let control = USB.epr(endpoint::CONTROL).read().0;
+        if control & epr::CTR_TX != 0 {
+            change(endpoint::CONTROL, epr::CTR_TX, 0, 0);
+            if let Some(address) = self.address.take() {
+                let mut assigned = Daddr(address.into());
+                assigned.set_ef(true);
+                USB.daddr().write_value(assigned);
+            }
+            if self.answer_at < self.answer_end {
+                self.send_answer();
+            }
+        }
+        if control & epr::CTR_RX != 0 {
+            let mut packet = [0; 8];
+            let length = take(endpoint::CONTROL, &mut packet);
+            let mut reaction = Some(());
+            if control & epr::SETUP != 0 {
+                self.address = None;
+                self.line_coding_comes = false;
+                self.answer_at = 0;
+                self.answer_end = 0;
+                reaction = self.setup(packet);
+                if reaction.is_some() && !self.line_coding_comes {
+                    self.send_answer();
+                }
+            } else if self.line_coding_comes {
+                self.line_coding_comes = false;
+                if length == LINE_CODING {
+                    self.line_coding.copy_from_slice(&packet[..LINE_CODING]);
+                }
+                self.send_answer();
+            }
+            match reaction {
+                Some(()) => change(endpoint::CONTROL, 0, epr::STAT_RX, epr::VALID << epr::RX),
+                None => change(
+                    endpoint::CONTROL,
+                    0,
+                    epr::STAT_RX | epr::STAT_TX,
+                    epr::STALL << epr::RX | epr::STALL << epr::TX,
+                ),
+            }
+        }
+    }
+
+    /// The next part of the answer; that there is no more is an empty one.
+    fn send_answer(&mut self) {
+        let end = self.answer_end.min(self.answer_at + PACKET);
+        send(
+            endpoint::CONTROL,
+            self.answer.get(self.answer_at..end).unwrap_or_default(),
+        );
+        self.answer_at = end;
+    }
+
+    /// Does what a request asks for; none when there is no such thing here.
+    #[inline(never)]
+    fn setup(&mut self, packet: [u8; 8]) -> Option<()> {
+        let [
+            kind,
+            number,
+            value,
+            value_high,
+            index,
+            _,
+            length,
+            length_high,
+        ] = packet;
+        let mut status = [0, 0];
+        let answer: &[u8] = match [kind, number] {
+            request::GET_DESCRIPTOR => match [value_high, value] {
+                [1, 0] => &DEVICE,
+                [2, 0] => &CONFIGURATION,
+                [3, text] => {
+                    self.answer_end = self.text(text)?;
+                    &[]
+                }
+                _ => return None,
+            },
+            request::SET_ADDRESS => {
+                self.address = Some(value);
+                &[]
+            }
+            request::SET_CONFIGURATION => {
+                match value {
+                    0 => self.configured = false,
+                    1 => self.configure(),
+                    _ => return None,
+                }
+                &[]
+            }
+            request::GET_CONFIGURATION => {
+                status[0] = self.configured.into();
+                &status[..1]
+            }
+            request::DEVICE_STATUS | request::INTERFACE_STATUS => &status,
+            request::GET_INTERFACE => &status[..1],
+            request::SET_INTERFACE if value == 0 => &[],
+            request::ENDPOINT_STATUS => {
+                status[0] = halt(index, None)?.into();
+                &status
+            }
+            // The one feature that endpoints have.
+            request::SET_ENDPOINT_FEATURE if value == 0 => {
+                halt(index, Some(true))?;
+                &[]
+            }
+            request::CLEAR_ENDPOINT_FEATURE if value == 0 => {
+                halt(index, Some(false))?;
+                &[]
+            }
+            request::SET_LINE_CODING => {
+                self.line_coding_comes = true;
+                &[]
+            }
+            request::GET_LINE_CODING => &self.line_coding.clone(),
+            request::SET_CONTROL_LINE_STATE => &[],
+            _ => return None,
+        };
+        if !answer.is_empty() {
+            self.answer[..answer.len()].copy_from_slice(answer);
+            self.answer_end = answer.len();
+        }
+        let asked = usize::from(u16::from_le_bytes([length, length_high]));
+        self.answer_end = self.answer_end.min(asked);
+        Some(())
+    }
+
+    fn configure(&mut self) {
+        open(endpoint::NOTIFICATIONS, epr::INTERRUPT, 0);
+        open(endpoint::DATA, epr::BULK, epr::VALID);
+        self.configured = true;
+        self.more_expected = false;
+    }
+
+    /// Makes a text the answer; its length.
+    fn text(&mut self, number: u8) -> Option<usize> {
+        let serial;
+        let text: &[u8] = match number {
+            // The language: English of the United States.
+            0 => &[0x09],
+            text::MANUFACTURER => b"Logdock",
+            text::PRODUCT => b"Logdock logger",
+            text::SERIAL => {
+                serial = hexadecimal(self.serial_number);
+                &serial
+            }
+            _ => return None,
+        };
+        let length = 2 + 2 * text.len();
+        self.answer[..2].copy_from_slice(&[length as u8, 3]);
+        for (unit, byte) in self.answer[2..].chunks_exact_mut(2).zip(text) {
+            unit.copy_from_slice(&[*byte, 0]);
+        }
+        if number == 0 {
+            self.answer[3] = 0x04;
+        }
+        Some(length)
+    }
+
+    /// Whether a computer has configured the port, and has not suspended it.
     pub fn configured(&self) -> bool {
-        self.device.state() == UsbDeviceState::Configured
+        self.configured && !self.suspended
     }
 
     /// One packet, if one came: its length.
     pub fn receive(&mut self, packet: &mut [u8; PACKET]) -> Option<usize> {
-        self.port.receive(packet)
+        if USB.epr(endpoint::DATA).read().0 & epr::CTR_RX == 0 {
+            return None;
+        }
+        let length = take(endpoint::DATA, packet);
+        change(endpoint::DATA, 0, epr::STAT_RX, epr::VALID << epr::RX);
+        Some(length)
     }
 
     /// Hands over the beginning of `bytes`, if the packet before was fetched: how many bytes went.
@@ -129,11 +458,12 @@ impl Usb {
         if bytes.is_empty() && !self.more_expected {
             return 0;
         }
-        let packet = &bytes[..bytes.len().min(PACKET)];
-        if !self.port.send(packet) {
+        if USB.epr(endpoint::DATA).read().0 & epr::STAT_TX != epr::NAK << epr::TX {
             // The packet before was not fetched yet, or nobody is there.
             return 0;
         }
+        let packet = &bytes[..bytes.len().min(PACKET)];
+        send(endpoint::DATA, packet);
         self.more_expected = packet.len() == PACKET;
         packet.len()
     }
@@ -156,6 +486,29 @@ impl Usb {
         });
         USB.cntr().modify(|w| w.set_sofm(false));
     }
+}
+
+/// Whether an endpoint of the port is halted, after it was told to be, if it was; none when there is no such endpoint.
+fn halt(address: u8, halted: Option<bool>) -> Option<bool> {
+    let endpoint = usize::from(address & !endpoint::IN);
+    if endpoint > endpoint::DATA {
+        return None;
+    }
+    let (shift, toggle, ready) = if address & endpoint::IN == 0 {
+        (epr::RX, epr::DTOG_RX, epr::VALID)
+    } else {
+        (epr::TX, epr::DTOG_TX, epr::NAK)
+    };
+    let status = 0b11 << shift;
+    let was = USB.epr(endpoint).read().0 & status == epr::STALL << shift;
+    match halted {
+        Some(true) => change(endpoint, 0, status, epr::STALL << shift),
+        // The toggle begins anew in any case; a packet that waits stays.
+        Some(false) if was => change(endpoint, 0, status | toggle, ready << shift),
+        Some(false) => change(endpoint, 0, toggle, 0),
+        None => {}
+    }
+    Some(halted.unwrap_or(was))
 }
 
 fn hexadecimal(serial_number: SerialNumber) -> [u8; 24] {

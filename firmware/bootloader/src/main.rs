@@ -5,6 +5,8 @@
 #![no_std]
 #![no_main]
 
+use core::mem;
+
 use board::clock::Clock;
 use board::flash::protect_bootloader;
 use board::port::Port;
@@ -49,9 +51,12 @@ fn main() -> ! {
         clock,
         flash,
         eeprom,
+        #[cfg(not(feature = "direct"))]
         nand,
         ..
     } = board;
+    #[cfg(feature = "direct")]
+    let nand = update::direct::NoNand::<1>::new();
     let identity = identity(&INFO.public_key, INFO.version());
     let mut engine = Engine::new(flash, eeprom, nand, identity);
     if engine.boot() == Decision::Start {
@@ -68,11 +73,16 @@ fn main() -> ! {
     }
     // When it is left, the application gets its chances again.
     start_count::clear();
-    update_mode(&clock, Updater(&mut engine), identity.serial);
+    let updater = Updater {
+        engine: &mut engine,
+        heard: false,
+    };
+    update_mode(&clock, updater, identity.serial);
     program::restart()
 }
 
-/// Converses until a computer asks for a restart, or none was there for a while.
+/// Converses until a computer asks for a restart, or none was there for a while. Where an application could go on, it is
+/// not enough that one is there: it has to say something.
 fn update_mode<F: Flash, E: Eeprom, N: Nand>(
     clock: &Clock,
     mut updater: Updater<'_, F, E, N>,
@@ -82,10 +92,11 @@ fn update_mode<F: Flash, E: Eeprom, N: Nand>(
         return;
     };
     let mut next_look = NEXT_LOOK;
-    while !updater.0.restart_requested() && clock.millis() < next_look {
+    while !updater.engine.restart_requested() && clock.millis() < next_look {
         watchdog::feed();
         port.turn(&mut updater);
-        if port.connected() {
+        let heard = mem::take(&mut updater.heard);
+        if port.connected() && (heard || !updater.engine.handed_over()) {
             next_look = clock.millis() + NEXT_LOOK;
         }
     }
@@ -93,7 +104,11 @@ fn update_mode<F: Flash, E: Eeprom, N: Nand>(
 }
 
 /// Offers what concerns updates, and nothing else.
-struct Updater<'a, F, E, N>(&'a mut Engine<F, E, N>);
+struct Updater<'a, F, E, N> {
+    engine: &'a mut Engine<F, E, N>,
+    /// A request came.
+    heard: bool,
+}
 
 impl<F: Flash, E: Eeprom, N: Nand> Handler for Updater<'_, F, E, N> {
     type Request<'r> = Never;
@@ -103,11 +118,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Handler for Updater<'_, F, E, N> {
         request: &CommonRequest<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), Refusal> {
+        self.heard = true;
         match request {
             // No image runs that could be confirmed.
             CommonRequest::Confirm { .. } => Err(Refusal::UnknownRequest),
-            CommonRequest::Install if self.0.put_back()? => Ok(()),
-            _ => self.0.handle(request, reply),
+            CommonRequest::Install if self.engine.put_back()? => Ok(()),
+            _ => self.engine.handle(request, reply),
         }
     }
 

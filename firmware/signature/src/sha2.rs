@@ -1,7 +1,8 @@
 //! The hashes SHA-256 and SHA-512 (FIPS 180-4).
 //!
-//! They are one algorithm over words of 32 and of 64 bits, so one macro writes both, and SHA-256's constants, being
-//! the upper halves of SHA-512's first ones, share its table. What differs is in the two uses of the macro.
+//! They are one algorithm over words of 32 and of 64 bits, so one macro writes both, and SHA-256's constants are the upper
+//! halves of SHA-512's first ones: in a table of their own, for the program that has no use for the other. What differs is
+//! in the two uses of the macro.
 //!
 //! A device hashes its whole application at every boot: the rounds are arranged for speed on a core with eight usable
 //! registers, see `compress`.
@@ -92,6 +93,17 @@ static ROUND_CONSTANTS: [u64; 80] = [
     0x6c44_198c_4a47_5817,
 ];
 
+/// The upper halves of the first 64.
+static UPPER_HALVES: [u32; 64] = {
+    let mut halves = [0; 64];
+    let mut index = 0;
+    while index < halves.len() {
+        halves[index] = (ROUND_CONSTANTS[index] >> 32) as u32;
+        index += 1;
+    }
+    halves
+};
+
 /// The first 64 bits of the fractional parts of the square roots of the first 8 primes.
 const INITIAL_STATE: [u64; 8] = [
     0x6a09_e667_f3bc_c908,
@@ -118,7 +130,7 @@ macro_rules! sha2 {
     (
         $(#[$documentation:meta])*
         $name:ident, $compress:ident,
-        word: $word:ident, block: $block:literal, digest: $digest:literal, rounds: $rounds:literal,
+        word: $word:ident, block: $block:literal, digest: $digest:literal, constants: $constants:ident,
         big_sigma_0: $big_sigma_0:expr, big_sigma_1: $big_sigma_1:expr,
         small_sigma_0: $small_sigma_0:expr, small_sigma_1: $small_sigma_1:expr $(,)?
     ) => {
@@ -212,7 +224,7 @@ macro_rules! sha2 {
             let variables: &[Cell<$word>; STEP + 8] =
                 Cell::from_mut(&mut variables).as_array_of_cells();
 
-            for (step, constants) in ROUND_CONSTANTS[..$rounds].chunks_exact(STEP).enumerate() {
+            for (step, constants) in $constants.chunks_exact(STEP).enumerate() {
                 if step > 0 {
                     copy(&schedule[STEP..], &schedule[..STEP]);
                     for window in schedule.array_windows::<{ STEP + 1 }>() {
@@ -232,7 +244,7 @@ macro_rules! sha2 {
                         .get()
                         .wrapping_add($big_sigma_1(e.get()))
                         .wrapping_add(g.get() ^ (e.get() & (f.get() ^ g.get())))
-                        .wrapping_add((constant >> (u64::BITS - $word::BITS)) as $word)
+                        .wrapping_add(*constant)
                         .wrapping_add(scheduled.get());
                     let t2 = $big_sigma_0(a.get())
                         .wrapping_add((a.get() & b.get()) | (c.get() & (a.get() | b.get())));
@@ -253,7 +265,7 @@ macro_rules! sha2 {
 sha2! {
     /// SHA-256, for a message of up to 2^61 - 1 bytes that comes in pieces.
     Sha256, compress_256,
-    word: u32, block: 64, digest: 32, rounds: 64,
+    word: u32, block: 64, digest: 32, constants: UPPER_HALVES,
     big_sigma_0: |x: u32| x.rotate_right(2) ^ x.rotate_right(13) ^ x.rotate_right(22),
     big_sigma_1: |x: u32| x.rotate_right(6) ^ x.rotate_right(11) ^ x.rotate_right(25),
     small_sigma_0: |x: u32| x.rotate_right(7) ^ x.rotate_right(18) ^ (x >> 3),
@@ -263,7 +275,7 @@ sha2! {
 sha2! {
     /// SHA-512, for a message of up to 2^61 - 1 bytes that comes in pieces.
     Sha512, compress_512,
-    word: u64, block: 128, digest: 64, rounds: 80,
+    word: u64, block: 128, digest: 64, constants: ROUND_CONSTANTS,
     big_sigma_0: |x: u64| x.rotate_right(28) ^ x.rotate_right(34) ^ x.rotate_right(39),
     big_sigma_1: |x: u64| x.rotate_right(14) ^ x.rotate_right(18) ^ x.rotate_right(41),
     small_sigma_0: |x: u64| x.rotate_right(1) ^ x.rotate_right(8) ^ (x >> 7),

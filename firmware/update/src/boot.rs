@@ -9,7 +9,7 @@ use protocol::image::{ImageError, Version};
 use crate::boot_record::TRIAL_STARTS;
 use crate::engine::Engine;
 use crate::image_check::{self, Failure, SignedImage};
-use crate::memory::{ERASED, Eeprom, FLASH_PAGE, Flash, HALF_PAGE, Nand, ReadImage, WriteFailed};
+use crate::memory::{ERASED, Eeprom, FLASH_PAGE, Flash, Nand, ReadImage, WriteFailed, put_page};
 use crate::store::{self, CHUNK, Slot};
 
 /// What the bootloader does when the engine has done its part.
@@ -46,6 +46,21 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                     Ok(decision) => return decision,
                     Err(failed) => Err(failed),
                 },
+                // The application asked for update mode. When no image comes, the next start is one like any other.
+                Phase::Pending if !N::FITTED => {
+                    self.handed_over = self.save(|record| record.phase = Phase::Idle).is_ok();
+                    return Decision::Wait;
+                }
+                Phase::Installing if !N::FITTED => {
+                    if self.check_written().is_err() {
+                        return Decision::Wait;
+                    }
+                    self.save(|record| {
+                        record.phase = Phase::Trial {
+                            starts_left: TRIAL_STARTS,
+                        };
+                    })
+                }
                 Phase::Pending => self.take_up(),
                 Phase::Installing => self.install_staged(),
                 Phase::Trial { starts_left: 0 } => {
@@ -200,7 +215,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         if whole.image.digest != image.digest {
             return Err(ImageError::BadDigest.into());
         }
-        self.record.check_counter(&whole)?;
+        self.record.check_counter(whole.security_counter)?;
         image_check::check_signature(&mut stored, whole, self.identity.public_key)
     }
 
@@ -266,32 +281,13 @@ fn copy<F: Flash>(
 ) -> Result<(), NotInstalled> {
     let mut offset = 0;
     while offset < length {
-        let mut wanted = [ERASED; FLASH_PAGE];
-        let mut present = [0; FLASH_PAGE];
+        let mut page = [ERASED; FLASH_PAGE];
         let end = FLASH_PAGE.min((length - offset) as usize);
         image
-            .read(offset, &mut wanted[..end])
+            .read(offset, &mut page[..end])
             .map_err(|unreadable| NotInstalled::Image(unreadable.into()))?;
-        flash.read(offset, &mut present);
-        if wanted != present {
-            write_page(flash, offset, &wanted).map_err(|WriteFailed| NotInstalled::Flash)?;
-        }
+        put_page(flash, offset, &page).map_err(|WriteFailed| NotInstalled::Flash)?;
         offset += FLASH_PAGE as u32;
-    }
-    Ok(())
-}
-
-fn write_page<F: Flash>(
-    flash: &mut F,
-    offset: u32,
-    page: &[u8; FLASH_PAGE],
-) -> Result<(), WriteFailed> {
-    flash.erase_page(offset)?;
-    let (halves, _) = page.as_chunks::<HALF_PAGE>();
-    for (index, half) in halves.iter().enumerate() {
-        if half.iter().any(|&byte| byte != ERASED) {
-            flash.program_half_page(offset + (index * HALF_PAGE) as u32, half)?;
-        }
     }
     Ok(())
 }

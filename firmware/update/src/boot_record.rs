@@ -5,7 +5,6 @@
 use protocol::device::{Outcome, Phase};
 use protocol::image::ImageError;
 
-use crate::image_check::WholeImage;
 use crate::memory::{Eeprom, WriteFailed};
 use crate::store::Slot;
 use crate::twin::Twin;
@@ -45,15 +44,16 @@ impl BootRecord {
     /// The record; a new device has none yet and begins with [`Phase::Idle`].
     pub fn load(eeprom: &impl Eeprom) -> BootRecord {
         let mut bytes = [0; Self::LENGTH];
-        match PLACE.load(eeprom, &mut bytes) {
-            Some(_) => BootRecord::from_bytes(&bytes),
-            None => BootRecord::default(),
+        if PLACE.load(eeprom, bytes.as_chunks_mut().0) {
+            BootRecord::from_bytes(&bytes)
+        } else {
+            BootRecord::default()
         }
     }
 
     /// Makes this the record that counts.
     pub fn save(&self, eeprom: &mut impl Eeprom) -> Result<(), WriteFailed> {
-        PLACE.save(eeprom, &self.to_bytes())
+        PLACE.save(eeprom, self.to_bytes().as_chunks().0)
     }
 
     fn to_bytes(self) -> [u8; Self::LENGTH] {
@@ -88,9 +88,9 @@ impl BootRecord {
         }
     }
 
-    /// Whether the device may go on to this image.
-    pub fn check_counter(&self, whole: &WholeImage) -> Result<(), ImageError> {
-        if whole.security_counter < self.security_counter {
+    /// Whether the device may go on to an image with this security counter.
+    pub fn check_counter(&self, security_counter: u32) -> Result<(), ImageError> {
+        if security_counter < self.security_counter {
             Err(ImageError::CounterTooLow)
         } else {
             Ok(())

@@ -38,11 +38,13 @@ pub struct Engine<F, E, N> {
     pub(crate) record: BootRecord,
     upload: Upload,
     /// The image in flash, once it was asked for.
-    running: Option<HeldImage>,
+    pub(crate) running: Option<HeldImage>,
     /// A computer asked for a restart.
     restart: bool,
     /// No application runs: the bootloader converses.
     pub(crate) waits: bool,
+    /// The bootloader converses only because the application handed over to it, and can give back.
+    pub(crate) handed_over: bool,
 }
 
 /// What was received since this program started.
@@ -71,6 +73,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             running: None,
             restart: false,
             waits: false,
+            handed_over: false,
         }
     }
 
@@ -82,6 +85,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// Whether a computer asked for a restart.
     pub fn restart_requested(&self) -> bool {
         self.restart
+    }
+
+    /// Whether update mode was only asked for, and nothing has been erased: without a word from a computer the application
+    /// goes on.
+    pub fn handed_over(&self) -> bool {
+        !N::FITTED && self.handed_over
     }
 
     /// Whether the image in flash still waits for a computer to confirm it.
@@ -112,6 +121,15 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         match *request {
             CommonRequest::Hello { .. } => return Err(Refusal::UnknownRequest),
             CommonRequest::DeviceInfo => reply.common(CommonResponse::DeviceInfo(self.info())),
+            CommonRequest::BeginUpload { .. }
+            | CommonRequest::UploadData { .. }
+            | CommonRequest::FinishUpload
+            | CommonRequest::AbortUpload
+            | CommonRequest::Install
+                if !N::FITTED =>
+            {
+                self.handle_direct(request, reply)?;
+            }
             CommonRequest::BeginUpload { digest, length } => {
                 let offset = self.begin(digest, length)?;
                 reply.common(CommonResponse::Received { offset });
@@ -147,7 +165,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             slot_size: self.identity.target.slot_size,
             page_size: FLASH_PAGE as u16,
             security_counter: self.record.security_counter,
-            direct: false,
+            direct: !N::FITTED,
             phase: self.record.phase,
             outcome: self.record.outcome,
             running,
@@ -246,7 +264,9 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                 Failure::Image(error) => Refusal::Image(error),
                 Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
             })?;
-        self.record.check_counter(&whole).map_err(Refusal::Image)?;
+        self.record
+            .check_counter(whole.security_counter)
+            .map_err(Refusal::Image)?;
         if whole.image.digest != writing.digest() {
             return Err(Refusal::Image(ImageError::BadDigest));
         }
@@ -271,7 +291,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// For update mode, when no image was sent: lets the restart install the image that is kept in the store, be it a
     /// staged one whose installation did not end or the one before. Whether there is one.
     pub fn put_back(&mut self) -> Result<bool, Refusal> {
-        if !matches!(self.upload, Upload::None) {
+        if !N::FITTED || !matches!(self.upload, Upload::None) {
             return Ok(false);
         }
         if self.record.phase == Phase::Idle && self.record.previous.is_some() {

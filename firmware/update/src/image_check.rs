@@ -91,16 +91,44 @@ pub fn check_signature(
 ) -> Result<SignedImage, Failure> {
     let mut buffer = [0; MAX_TRAILER];
     let trailer = read_trailer(image, &whole.header, whole.image.length, &mut buffer)?;
+    // Of the digest that was computed, whatever can be read of the trailer now.
+    check_key(&trailer, whole.image.digest, public_key)?;
+    Ok(SignedImage(whole))
+}
+
+/// The same of an image of which only the header and, in `bytes`, the TLVs are known, and the digest and length that it
+/// is announced with. Its security counter, which the caller compares with the device's.
+///
+/// Whether it has that digest, and so that counter, shows only when all of it is there.
+pub fn check_announced(
+    header: &Header,
+    bytes: &[u8],
+    (digest, length): (Digest, u32),
+    target: &Target,
+    public_key: &[u8; 32],
+) -> Result<u32, ImageError> {
+    let trailer = Trailer::parse(header, bytes)?;
+    target.check_trailer(header, &trailer, length)?;
+    if trailer.digest != digest {
+        return Err(ImageError::BadDigest);
+    }
+    check_key(&trailer, digest, public_key)?;
+    Ok(trailer.security_counter)
+}
+
+fn check_key(
+    trailer: &Trailer<'_>,
+    digest: Digest,
+    public_key: &[u8; 32],
+) -> Result<(), ImageError> {
     let mut der = Sha256::new();
     der.update(&DER_PREFIX);
     der.update(public_key);
     if trailer.key_hash != der.finish() {
-        return Err(ImageError::OtherKey.into());
+        return Err(ImageError::OtherKey);
     }
-    // Of the digest that was computed, whatever can be read of the trailer now.
-    signature::verify(public_key, &whole.image.digest.0, trailer.signature)
-        .map_err(|_| ImageError::BadSignature)?;
-    Ok(SignedImage(whole))
+    signature::verify(public_key, &digest.0, trailer.signature)
+        .map_err(|_| ImageError::BadSignature)
 }
 
 /// Apart from [`hash`], so that their buffers do not add up on the stack.

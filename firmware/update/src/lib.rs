@@ -10,6 +10,7 @@
 
 pub mod boot;
 pub mod boot_record;
+pub mod direct;
 pub mod engine;
 pub mod image_check;
 pub mod memory;

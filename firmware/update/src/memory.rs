@@ -1,5 +1,7 @@
 //! The three memories an update deals with, as small as they can be.
 
+use crate::direct::Upload;
+
 /// A cell, page or block did not take what was written, or erasing it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteFailed;
@@ -31,6 +33,27 @@ pub trait Flash {
     -> Result<(), WriteFailed>;
 }
 
+/// Makes a page of flash hold these bytes; one that does already is left alone.
+pub fn put_page<F: Flash>(
+    flash: &mut F,
+    offset: u32,
+    page: &[u8; FLASH_PAGE],
+) -> Result<(), WriteFailed> {
+    let mut present = [0; FLASH_PAGE];
+    flash.read(offset, &mut present);
+    if present == *page {
+        return Ok(());
+    }
+    flash.erase_page(offset)?;
+    let (halves, _) = page.as_chunks::<HALF_PAGE>();
+    for (index, half) in halves.iter().enumerate() {
+        if half.iter().any(|&byte| byte != ERASED) {
+            flash.program_half_page(offset + (index * HALF_PAGE) as u32, half)?;
+        }
+    }
+    Ok(())
+}
+
 /// The data EEPROM. Offsets are in bytes from its beginning, multiples of 4.
 pub trait Eeprom {
     /// One word.
@@ -47,6 +70,14 @@ pub const NAND_BLOCK_PAGES: u32 = 64;
 
 /// The SPI NAND. Pages are counted from 0 over the whole chip; a block is [`NAND_BLOCK_PAGES`] of them.
 pub trait Nand {
+    /// Whether the board has one. Without, there is no image store, and an update goes straight to flash.
+    const FITTED: bool = true;
+
+    /// The upload that goes straight to flash, in a program that takes one.
+    fn direct(&mut self) -> Option<&mut Upload> {
+        None
+    }
+
     /// Whether it answers with the identity that the board expects.
     fn is_there(&mut self) -> bool;
 

@@ -4,18 +4,21 @@
 
 use protocol::MAX_PACKET;
 use protocol::device::Program;
-use protocol::frame::Decoder;
+use protocol::frame::{Decoder, max_length};
 use protocol::message::{
-    CommonRequest, CommonResponse, Hello, Message, Never, Packet, Refusal, sequence_of,
+    CommonRequest, CommonResponse, Hello, LoggerResponse, Message, Packet, Refusal, Response,
+    sequence_of,
 };
+use protocol::record::SEGMENT;
 use protocol::{MAX_DATA, NEWEST_VERSION, OLDEST_VERSION};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Bytes of image data that a computer may have under way. USB holds back what does not fit, so it is only there to
 /// bridge the computer's own delays.
 const WINDOW: u16 = 8 * MAX_DATA as u16;
-/// The longest answer as a frame: all settings with their texts, or the device info.
-const LONGEST_ANSWER: usize = 512;
+/// The longest answer as a frame: a segment of the log, with the packet's sequence number (3 bytes), two tags, the
+/// segment's number (5) and length (2).
+const LONGEST_ANSWER: usize = max_length(3 + 1 + 1 + 5 + 2 + SEGMENT);
 /// The most bytes that are taken at once: one USB packet.
 pub const PACKET: usize = 64;
 
@@ -33,6 +36,15 @@ pub trait Handler {
 
     /// Does what one of the others asks for, or says why not.
     fn other(&mut self, request: &Self::Request<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal>;
+
+    /// A conversation begins: what was still to be told in the one before is void.
+    fn begin(&mut self) {}
+
+    /// Nothing was asked, and there is room to send: makes the next part of an answer that comes in several, after
+    /// [`Reply::belong_to`]. Whether there was one.
+    fn go_on(&mut self, _reply: &mut Reply<'_>) -> bool {
+        false
+    }
 }
 
 /// The place for an answer: it is made into a frame where it is known, for it may be large.
@@ -43,18 +55,28 @@ pub struct Reply<'a> {
 }
 
 impl Reply<'_> {
-    /// Answers with something that both programs say.
-    pub fn common(&mut self, response: CommonResponse<'_>) {
-        self.send::<_, Never>(Message::Common(response));
+    /// The number of the request that is answered.
+    pub fn sequence(&self) -> u16 {
+        self.sequence
     }
 
-    /// Answers with something else.
-    pub fn other<L: Serialize>(&mut self, response: L) {
-        self.send::<Never, _>(Message::Logger(response));
+    /// Makes it an answer to an earlier request: the one with this number.
+    pub fn belong_to(&mut self, sequence: u16) {
+        self.sequence = sequence;
+    }
+
+    /// Answers with something that both programs say.
+    pub fn common(&mut self, response: CommonResponse<'_>) {
+        self.send(Message::Common(response));
+    }
+
+    /// Answers with something that the application alone says.
+    pub fn other(&mut self, response: LoggerResponse<'_>) {
+        self.send(Message::Logger(response));
     }
 
     #[inline(never)]
-    fn send<C: Serialize, L: Serialize>(&mut self, message: Message<C, L>) {
+    fn send(&mut self, message: Response<'_>) {
         let packet = Packet {
             sequence: self.sequence,
             message,
@@ -145,7 +167,8 @@ impl Server {
         self.incoming_at == self.incoming_end && self.outgoing().is_empty()
     }
 
-    /// Works through what was received, up to the first request; its answer is then [`Server::outgoing`].
+    /// Works through what was received, up to the first request; its answer is then [`Server::outgoing`]. Without a
+    /// request, that is the next part of an answer that comes in several.
     pub fn work<H: Handler>(&mut self, handler: &mut H) {
         if !self.outgoing().is_empty() {
             return;
@@ -153,7 +176,18 @@ impl Server {
         let bytes = &self.incoming[self.incoming_at..self.incoming_end];
         let (taken, packet) = self.decoder.feed(bytes);
         self.incoming_at += taken;
-        let Some(packet) = packet else { return };
+        let Some(packet) = packet else {
+            let mut reply = Reply {
+                sequence: 0,
+                out: &mut self.outgoing,
+                length: 0,
+            };
+            if self.greeted && handler.go_on(&mut reply) {
+                self.outgoing_at = 0;
+                self.outgoing_end = reply.length;
+            }
+            return;
+        };
         let mut reply = Reply {
             sequence: packet.map_or(0, sequence_of),
             out: &mut self.outgoing,
@@ -192,6 +226,7 @@ fn answer<H: Handler>(
     match message {
         Message::Common(CommonRequest::Hello { oldest, newest }) => {
             *greeted = false;
+            handler.begin();
             reply.common(CommonResponse::Hello(hello(program, oldest, newest)?));
             *greeted = true;
             Ok(())

@@ -28,23 +28,52 @@ impl Twin {
         (self.copy_size - OVERHEAD) as usize
     }
 
-    /// The newest whole copy, or nothing when there never was one. `out` must take [`Twin::capacity`] bytes.
-    pub fn load<'a>(&self, eeprom: &impl Eeprom, out: &'a mut [u8]) -> Option<&'a [u8]> {
+    /// Where the newest whole copy lies; nothing when there never was one.
+    pub fn find(&self, eeprom: &impl Eeprom) -> Option<Kept> {
         let (index, copy) = self.newest(eeprom)?;
-        let out = out.get_mut(..copy.length as usize)?;
-        let start = self.start(index) + 8;
-        for (position, bytes) in out.chunks_mut(4).enumerate() {
-            let word = eeprom.read_word(start + 4 * position as u32).to_le_bytes();
-            bytes.copy_from_slice(&word[..bytes.len()]);
+        Some(Kept {
+            start: self.start(index) + 8,
+            length: copy.length,
+        })
+    }
+
+    /// Reads a value that always fills `out`; whether there was one.
+    pub fn load(&self, eeprom: &impl Eeprom, out: &mut [[u8; 4]]) -> bool {
+        let Some(kept) = self.find(eeprom) else {
+            return false;
+        };
+        if kept.length as usize != out.as_flattened().len() {
+            return false;
         }
-        Some(out)
+        let mut place = kept.start;
+        for word in out {
+            *word = eeprom.read_word(place).to_le_bytes();
+            place += 4;
+        }
+        true
     }
 
     /// Makes `value` the one that counts; when power is cut meanwhile, the one before still does.
     ///
     /// Fails when it is longer than [`Twin::capacity`] or EEPROM does not take it; the one before then still counts.
-    pub fn save(&self, eeprom: &mut impl Eeprom, value: &[u8]) -> Result<(), WriteFailed> {
-        if value.len() > self.capacity() {
+    pub fn save(&self, eeprom: &mut impl Eeprom, value: &[[u8; 4]]) -> Result<(), WriteFailed> {
+        let mut index = 0;
+        self.save_words(eeprom, value.as_flattened().len(), |_| {
+            let word = value[index];
+            index += 1;
+            u32::from_le_bytes(word)
+        })
+    }
+
+    /// The same for a value of `length` bytes that is nowhere as a whole: `next` gives one word of it after the other, and
+    /// may read the value before, which is never the copy that is being overwritten.
+    pub fn save_words<E: Eeprom>(
+        &self,
+        eeprom: &mut E,
+        length: usize,
+        mut next: impl FnMut(&E) -> u32,
+    ) -> Result<(), WriteFailed> {
+        if length > self.capacity() {
             return Err(WriteFailed);
         }
         let (index, sequence) = match self.newest(eeprom) {
@@ -60,11 +89,9 @@ impl Twin {
             Ok(())
         };
         put(sequence, eeprom)?;
-        put(value.len() as u32, eeprom)?;
-        for bytes in value.chunks(4) {
-            let mut word = [0; 4];
-            word[..bytes.len()].copy_from_slice(bytes);
-            put(u32::from_le_bytes(word), eeprom)?;
+        put(length as u32, eeprom)?;
+        for _ in (0..length).step_by(4) {
+            put(next(eeprom), eeprom)?;
         }
         write(eeprom, offset, crc.finish())
     }
@@ -74,16 +101,14 @@ impl Twin {
     }
 
     fn newest(&self, eeprom: &impl Eeprom) -> Option<(u32, Copy)> {
-        match (self.check(eeprom, 0), self.check(eeprom, 1)) {
-            // Sequence numbers wrap; one copy is always exactly one step ahead.
-            (Some(first), Some(second))
-                if second.sequence.wrapping_sub(first.sequence) as i32 > 0 =>
-            {
-                Some((1, second))
+        let (first, second) = (self.check(eeprom, 0), self.check(eeprom, 1));
+        // Sequence numbers wrap; one copy is always exactly one step ahead.
+        match (&first, &second) {
+            (Some(one), Some(other)) if other.sequence.wrapping_sub(one.sequence) as i32 <= 0 => {
+                first.map(|copy| (0, copy))
             }
-            (Some(first), _) => Some((0, first)),
-            (None, Some(second)) => Some((1, second)),
-            (None, None) => None,
+            (_, Some(_)) => second.map(|copy| (1, copy)),
+            _ => first.map(|copy| (0, copy)),
         }
     }
 
@@ -102,6 +127,23 @@ impl Twin {
             sequence: eeprom.read_word(start),
             length,
         })
+    }
+}
+
+/// Where a value lies that is kept whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    start: u32,
+    /// Bytes of the value.
+    pub length: u32,
+}
+
+impl Kept {
+    /// Reads from byte `offset` of the value on; the caller stays within it.
+    pub fn read(&self, eeprom: &impl Eeprom, offset: u32, out: &mut [u8]) {
+        for (place, byte) in (self.start + offset..).zip(out) {
+            *byte = (eeprom.read_word(place & !3) >> (8 * (place & 3))) as u8;
+        }
     }
 }
 

@@ -30,6 +30,13 @@ fn new() -> &'static FirmwareFile {
     NEW.get_or_init(|| image(2, PAYLOAD, 1))
 }
 
+/// As they leave the factory, with this image: a board with NAND and one without.
+fn boards(file: &FirmwareFile) -> [Logger; 2] {
+    let logger = Logger::with(file);
+    let direct = Logger::direct(logger.memories());
+    [logger, direct]
+}
+
 /// A link that spoils what goes through it, both ways.
 struct Noisy {
     logger: Logger,
@@ -141,18 +148,23 @@ fn runs_the_new_image(logger: Logger) {
 #[test]
 fn a_byte_in_ten_thousand_may_be_hit() {
     for seed in 1..=20 {
-        let link = Noisy::new(Logger::with(old()), 10_000, seed);
-        let (link, done) = update_over(link, 20);
-        assert!(done, "seed {seed}: it never came to its end");
-        runs_the_new_image(link.logger);
+        for logger in boards(old()) {
+            let link = Noisy::new(logger, 10_000, seed);
+            let (link, done) = update_over(link, 20);
+            assert!(done, "seed {seed}: it never came to its end");
+            runs_the_new_image(link.logger);
+        }
     }
 }
 
 #[test]
 fn worse_links_end_in_an_error_and_do_no_harm() {
-    for rate in [1_000, 300, 100] {
-        for seed in 1..=20 {
-            let link = Noisy::new(Logger::with(old()), rate, seed);
+    for (rate, seed) in [1_000, 300, 100]
+        .into_iter()
+        .flat_map(|rate| (1..=20).map(move |seed| (rate, seed)))
+    {
+        for logger in boards(old()) {
+            let link = Noisy::new(logger, rate, seed);
             let (link, _) = update_over(link, 3);
             // Over a good cable it then goes to its end, whatever came before.
             let clean = Noisy::new(link.logger, 0, 1);
@@ -165,9 +177,15 @@ fn worse_links_end_in_an_error_and_do_no_harm() {
 
 #[test]
 fn the_plug_may_be_pulled_at_every_message() {
+    for board in 0..boards(old()).len() {
+        pull_the_plug_at_every_message(|| boards(old()).into_iter().nth(board).expect("a board"));
+    }
+}
+
+fn pull_the_plug_at_every_message(logger: impl Fn() -> Logger) {
     let mut message = 0;
     loop {
-        let mut link = Noisy::new(Logger::with(old()), 0, 1);
+        let mut link = Noisy::new(logger(), 0, 1);
         block_on(link.reopen(Duration::ZERO)).unwrap();
         let mut conversation = block_on(Conversation::open(link))
             .map_err(|(_, error)| error)
@@ -239,11 +257,29 @@ fn any_request(
 
 #[test]
 fn a_million_frames_of_all_kinds_do_no_harm() {
+    // A small image: it is hashed each time that somebody confirms it.
+    for mut logger in boards(&image(1, 2_000, 1)) {
+        block_on(logger.reopen(Duration::ZERO)).unwrap();
+        send_a_million_frames(logger);
+    }
+}
+
+#[test]
+fn a_million_frames_to_a_bootloader_that_writes_flash_itself_do_no_harm() {
+    let [_, logger] = boards(&image(1, 2_000, 1));
+    let (mut conversation, _) = connect(logger);
+    block_on(async {
+        conversation.tell(CommonRequest::Install).await.unwrap();
+        conversation.tell(CommonRequest::Reboot).await.unwrap();
+        conversation.reopen(Duration::ZERO).await.unwrap();
+    });
+    assert!(!conversation.link().started, "it is in update mode");
+    send_a_million_frames(conversation.into_link());
+}
+
+fn send_a_million_frames(mut logger: Logger) {
     const FRAMES: u64 = 1_000_000;
     let mut random = Random(7);
-    // A small image: it is hashed each time that somebody confirms it.
-    let mut logger = Logger::with(&image(1, 2_000, 1));
-    block_on(logger.reopen(Duration::ZERO)).unwrap();
     let file = new();
     let flash = logger.memories().flash;
     let hello = Packet {
@@ -288,7 +324,7 @@ fn a_million_frames_of_all_kinds_do_no_harm() {
     assert_eq!(
         logger.memories().flash,
         flash,
-        "only the bootloader writes flash"
+        "only an image of the maker is written to flash"
     );
     assert_eq!(logger.losses, 0);
     let (link, done) = update_over(Noisy::new(logger, 0, 1), 1);

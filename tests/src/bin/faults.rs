@@ -1,96 +1,168 @@
-//! The power cut campaign: `cargo xtask test faults`, or whole with `cargo xtask test faults --full`.
+//! The fault campaign on the firmware's binaries: power cuts, and frames of all kinds. `cargo xtask test faults`, or
+//! whole with `cargo xtask test faults --full`.
 //!
-//! The short form takes every operation kind and a stated sample of the cuts; which ones is decided by a fixed seed, so
-//! that a failure comes again.
+//! The short form takes a stated sample; which one is decided by a fixed seed, so that a failure comes again. It must
+//! never say that something was proven that was not tried.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use emulator::fault::{CutPoint, Place};
-use logdock_tests::faults::{Moment, Scenario, come_up, cut, cut_again, places, recovers};
+use host::protocol::device::Program;
+use logdock_tests::Random;
+use logdock_tests::faults::{Moment, Prover, Scenario, places};
+use logdock_tests::frames::bombard;
 
 /// Torn outcomes of each operation.
 const SEEDS: u64 = 8;
-/// Cuts of one scenario in the short form.
-const SHORT_CUTS: usize = 90;
-/// Second cuts of one scenario in the short form, and in the full one.
-const SHORT_PAIRS: usize = 30;
-const FULL_PAIRS: usize = 10_000;
+/// Decides which sample is taken.
+const SEED: u64 = 0x10_6D0C;
+/// How often a campaign says how far it is.
+const PROGRESS: Duration = Duration::from_secs(5);
 
-const USAGE: &str = "Cuts the power of an emulated logger at its operations on flash, EEPROM and NAND.
-
-Usage: faults [--full] [--scenario update|rollback|reinstall|settings]
-
-  --full             every operation, before, inside (8 seeds) and after, and 10,000 second cuts of each; takes hours
-  --scenario NAME    one scenario alone";
-
-/// One cut that is tried.
-#[derive(Clone, Copy)]
-struct Try {
-    moment: usize,
-    point: CutPoint,
-    /// Cut again while it comes up: which part of its recovery, in thousandths, and where in that operation.
-    again: Option<(u64, Place)>,
+/// How much is tried.
+struct Extent {
+    /// First cuts of each scenario at most.
+    cuts: usize,
+    /// Second cuts of each scenario, and how many of them after the same first one.
+    pairs: usize,
+    pairs_of_one: usize,
+    /// Frames at each program.
+    frames: u64,
 }
 
-/// A small generator of numbers that are the same every time (xorshift64*).
-struct Random(u64);
+const SHORT: Extent = Extent {
+    cuts: 150,
+    pairs: 40,
+    pairs_of_one: 2,
+    frames: 20_000,
+};
+const FULL: Extent = Extent {
+    cuts: usize::MAX,
+    pairs: 4_000,
+    pairs_of_one: 8,
+    frames: 1_000_000,
+};
 
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % limit.max(1)
+const USAGE: &str = "\
+Tries faults on an emulated logger that runs the firmware's binaries: power cuts at its operations on flash, EEPROM,
+option bytes and NAND, and frames of all kinds.
+
+Usage: faults [--full] [--campaign NAME] [--jobs N]
+
+  --full            every operation cut before, inside (8 outcomes) and after it, 4,000 second cuts of each scenario
+                    whose recoveries can be cut, 1,000,000 frames at each program; takes an hour or two
+  --campaign NAME   one campaign alone: first-start, update, rollback, reinstall, settings, frames-application,
+                    frames-bootloader
+  --jobs N          as many at a time; without it, one for each core
+
+A logger comes up from a cut with nothing but its memories. Cuts that leave the same memories, byte for byte, are proven
+together: \"states\" counts what was run, \"cuts\" what is proven by it.";
+
+/// A part that can be run alone.
+#[derive(Clone, Copy, PartialEq)]
+enum Campaign {
+    Cuts(Scenario),
+    Frames(Program),
+}
+
+impl Campaign {
+    fn all() -> impl Iterator<Item = Campaign> {
+        let programs = [Program::Application, Program::Bootloader];
+        Scenario::ALL
+            .map(Campaign::Cuts)
+            .into_iter()
+            .chain(programs.map(Campaign::Frames))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Campaign::Cuts(scenario) => scenario.name(),
+            Campaign::Frames(Program::Application) => "frames-application",
+            Campaign::Frames(Program::Bootloader) => "frames-bootloader",
+        }
     }
 }
 
-fn main() -> ExitCode {
-    let mut full = false;
-    let mut only = None;
+struct Arguments {
+    full: bool,
+    only: Option<Campaign>,
+    jobs: usize,
+}
+
+/// Nothing when help was asked for.
+fn arguments() -> Result<Option<Arguments>, String> {
+    let mut result = Arguments {
+        full: false,
+        only: None,
+        jobs: thread::available_parallelism().map_or(1, Into::into),
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--full" => full = true,
-            "--scenario" => {
+            "--full" => result.full = true,
+            "--campaign" => {
                 let name = arguments.next().unwrap_or_default();
-                only = Scenario::ALL
-                    .into_iter()
-                    .find(|scenario| scenario.name().starts_with(&name) && !name.is_empty());
-                if only.is_none() {
-                    eprintln!("There is no scenario {name:?}.\n\n{USAGE}");
-                    return ExitCode::from(2);
-                }
+                let campaign = Campaign::all().find(|campaign| campaign.name() == name);
+                result.only = Some(campaign.ok_or(format!("There is no campaign {name:?}."))?);
             }
-            "--help" | "-h" => {
-                println!("{USAGE}");
-                return ExitCode::SUCCESS;
+            "--jobs" => {
+                let number = arguments.next().and_then(|number| number.parse().ok());
+                result.jobs = number
+                    .filter(|&number| number > 0)
+                    .ok_or("--jobs takes a number from 1 on.")?;
             }
-            other => {
-                eprintln!("{other:?} is not known.\n\n{USAGE}");
-                return ExitCode::from(2);
-            }
+            "--help" | "-h" => return Ok(None),
+            other => return Err(format!("{other:?} is not known.")),
         }
     }
-    let mut total = Counts::default();
-    for scenario in Scenario::ALL {
-        if only.is_none_or(|only| only == scenario) {
-            total.add(campaign(scenario, full));
+    Ok(Some(result))
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
         }
+        Err(what) => {
+            eprintln!("{what}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let extent = if arguments.full { FULL } else { SHORT };
+    let prover = Prover::default();
+    let mut total = Counts::default();
+    for campaign in Campaign::all() {
+        if arguments.only.is_some_and(|only| only != campaign) {
+            continue;
+        }
+        let start = Instant::now();
+        let counts = match campaign {
+            Campaign::Cuts(scenario) => cut_power(&prover, scenario, &extent, arguments.jobs),
+            Campaign::Frames(program) => send_frames(campaign, program, &extent),
+        };
+        println!(
+            "{}: {counts}; {:.0} s",
+            campaign.name(),
+            start.elapsed().as_secs_f64()
+        );
+        total.add(counts);
     }
     println!(
-        "{} operations, {} cuts, {} second cuts, {} recoveries, {} devices did not recover",
-        total.operations, total.cuts, total.second, total.recovered, total.lost
+        "all: {total}; {} states proven, {} states at rest updated",
+        prover.states(),
+        prover.states_at_rest()
     );
-    println!("{} passed, {} failed", total.recovered, total.lost);
-    if total.lost == 0 && total.recovered > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    println!("{} passed, {} failed", total.passed, total.failed);
+    match total.failed == 0 && total.passed > 0 {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
@@ -98,23 +170,56 @@ fn main() -> ExitCode {
 struct Counts {
     operations: u64,
     cuts: usize,
-    second: usize,
+    pairs: usize,
     recovered: usize,
-    lost: usize,
+    frames: u64,
+    passed: u64,
+    failed: u64,
 }
 
 impl Counts {
     fn add(&mut self, other: Counts) {
         self.operations += other.operations;
         self.cuts += other.cuts;
-        self.second += other.second;
+        self.pairs += other.pairs;
         self.recovered += other.recovered;
-        self.lost += other.lost;
+        self.frames += other.frames;
+        self.passed += other.passed;
+        self.failed += other.failed;
     }
 }
 
-fn campaign(scenario: Scenario, full: bool) -> Counts {
-    let start = Instant::now();
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if self.operations > 0 {
+            parts.push(format!(
+                "{} operations, {} cuts, {} second cuts, {} recoveries",
+                self.operations, self.cuts, self.pairs, self.recovered
+            ));
+        }
+        if self.frames > 0 {
+            parts.push(format!("{} frames", self.frames));
+        }
+        write!(
+            f,
+            "{}, {} devices did not recover",
+            parts.join(", "),
+            self.failed
+        )
+    }
+}
+
+/// One cut that is tried.
+#[derive(Clone, Copy)]
+struct Try {
+    moment: usize,
+    point: CutPoint,
+}
+
+fn cut_power(prover: &Prover, scenario: Scenario, extent: &Extent, jobs: usize) -> Counts {
+    let name = scenario.name();
+    println!("{name}: recording its operations");
     let moments = scenario.record();
     let all: Vec<Try> = moments
         .iter()
@@ -124,7 +229,6 @@ fn campaign(scenario: Scenario, full: bool) -> Counts {
                 places(SEEDS).map(move |place| Try {
                     moment,
                     point: CutPoint { operation, place },
-                    again: None,
                 })
             })
         })
@@ -133,103 +237,188 @@ fn campaign(scenario: Scenario, full: bool) -> Counts {
         .iter()
         .map(|moment| moment.operations.end - moment.operations.start)
         .sum();
-    let mut random = Random(0x10_6D0C);
-    let (singles, pairs) = if full {
-        (all.clone(), FULL_PAIRS)
-    } else {
-        (sample(&all, &moments, &mut random), SHORT_PAIRS)
+    let mut random = Random(SEED);
+    let cuts = sample(&all, extent.cuts, &mut random);
+    println!(
+        "{name}: {operations} operations; trying {} of {} cuts",
+        cuts.len(),
+        all.len()
+    );
+
+    // Operations of each recovery, where it succeeded.
+    let recoveries: Vec<OnceLock<u64>> = cuts.iter().map(|_| OnceLock::new()).collect();
+    let lost = Mutex::new(HashSet::new());
+    let fail = |what: String, why: String| {
+        println!("  NOT RECOVERED: {what}: {why}");
+        lost.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(what);
     };
-    let pairs = (0..pairs).map(|_| {
-        let first = all[random.below(all.len() as u64) as usize];
-        let place = match random.below(3) {
-            0 => Place::Before,
-            1 => Place::After,
-            _ => Place::Inside {
-                seed: random.below(u64::MAX),
-            },
-        };
-        Try {
-            again: Some((random.below(1000), place)),
-            ..first
+    let machine_after = |this: Try| moments[this.moment].cut(this.point);
+    in_parallel(prover, "cuts", cuts.len(), jobs, |index| {
+        let this = cuts[index];
+        let recovery = machine_after(this).and_then(|machine| prover.recovery(&machine, scenario));
+        match recovery {
+            Ok(recovery) => drop(recoveries[index].set(recovery.operations)),
+            Err(why) => fail(format!("{:?}", this.point), why),
         }
     });
-    let tries: Vec<Try> = singles.iter().copied().chain(pairs).collect();
-    println!(
-        "{}: {operations} operations; trying {} of {} cuts, and {} second cuts",
-        scenario.name(),
-        singles.len(),
-        all.len(),
-        tries.len() - singles.len(),
-    );
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(BTreeMap::new());
-    let second = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(&this) = tries.get(index) else { break };
-                    match attempt(scenario, &moments[this.moment], this) {
-                        Ok(twice) => {
-                            second.fetch_add(usize::from(twice), Ordering::Relaxed);
-                        }
-                        Err(why) => {
-                            println!("  NOT RECOVERED: {:?} {:?}: {why}", this.point, this.again);
-                            failures
-                                .lock()
-                                .unwrap_or_else(|error| error.into_inner())
-                                .insert(index, why);
-                        }
-                    }
-                    if (index + 1).is_multiple_of(100) {
-                        println!("  {} of {}", index + 1, tries.len());
-                    }
+
+    let (firsts, pairs) = first_cuts(&recoveries, extent, &mut random);
+    if pairs == 0 {
+        println!("{name}: no recovery touches the memories, so there is nothing to cut again");
+    }
+    in_parallel(
+        prover,
+        "first cuts, each cut again",
+        firsts.len(),
+        jobs,
+        |index| {
+            let (number, seconds) = &firsts[index];
+            let this = cuts[*number];
+            let recovered = machine_after(this).and_then(|machine| prover.moments(&machine));
+            for &(operation, place) in seconds {
+                let second = recovered
+                    .as_ref()
+                    .map_err(Clone::clone)
+                    .and_then(|moments| {
+                        // Numbers go on from the first operation of this recovery.
+                        let first = moments.first().map_or(0, |moment| moment.operations.start);
+                        let operation = first + operation;
+                        let moment = moments
+                            .iter()
+                            .find(|moment| moment.operations.contains(&operation))
+                            .ok_or("it recovered otherwise than before")?;
+                        let machine = moment.cut(CutPoint { operation, place })?;
+                        prover.recovery(&machine, scenario)
+                    });
+                if let Err(why) = second {
+                    fail(format!("{:?}, then {operation} {place:?}", this.point), why);
                 }
-            });
-        }
-    });
-    let lost = failures.into_inner().map_or(tries.len(), |all| all.len());
-    println!(
-        "  {} recovered, {lost} did not, in {:.0} s",
-        tries.len() - lost,
-        start.elapsed().as_secs_f64()
+            }
+        },
     );
+    let failed = lost.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let recovered = cuts.len() + pairs - failed;
     Counts {
         operations,
-        cuts: singles.len(),
-        second: second.into_inner(),
-        recovered: tries.len() - lost,
-        lost,
+        cuts: cuts.len(),
+        pairs,
+        recovered,
+        passed: recovered as u64,
+        failed: failed as u64,
+        ..Counts::default()
     }
 }
 
 /// A sample spread evenly over the scenario: its places alternate, so each kind of operation is cut in each place.
-fn sample(all: &[Try], moments: &[Moment], random: &mut Random) -> Vec<Try> {
-    if all.len() <= SHORT_CUTS || moments.is_empty() {
+fn sample(all: &[Try], most: usize, random: &mut Random) -> Vec<Try> {
+    if all.len() <= most {
         return all.to_vec();
     }
-    let span = all.len() / SHORT_CUTS;
-    (0..SHORT_CUTS)
+    let span = all.len() / most;
+    (0..most)
         .map(|index| all[index * span + random.below(span as u64) as usize])
         .collect()
 }
 
-/// Cuts, perhaps twice, and looks whether the logger recovers. Whether there was a second cut.
-fn attempt(scenario: Scenario, moment: &Moment, this: Try) -> Result<bool, String> {
-    let machine = cut(moment, this.point)?;
-    let Some((part, place)) = this.again else {
-        recovers(machine, scenario)?;
-        return Ok(false);
-    };
-    let (_, operations) = come_up(machine.clone())?;
-    let count = operations.end - operations.start;
-    if count == 0 {
-        // It comes up without touching its memories: there is nothing to cut.
-        recovers(machine, scenario)?;
-        return Ok(false);
+/// A first cut, and where to cut its recovery: number of the operation in it, and place.
+type Cuts = (usize, Vec<(u64, Place)>);
+
+/// Which cuts are followed by second ones, and how many those are together.
+fn first_cuts(
+    recoveries: &[OnceLock<u64>],
+    extent: &Extent,
+    random: &mut Random,
+) -> (Vec<Cuts>, usize) {
+    let mut numbers: Vec<usize> = (0..recoveries.len()).collect();
+    let mut firsts = Vec::new();
+    let mut pairs = 0;
+    while pairs < extent.pairs && !numbers.is_empty() {
+        let number = numbers.swap_remove(random.below(numbers.len() as u64) as usize);
+        let Some(&operations) = recoveries[number].get().filter(|&&count| count > 0) else {
+            continue;
+        };
+        let seconds: Vec<_> = (0..extent.pairs_of_one)
+            .map(|_| {
+                let place = match random.below(3) {
+                    0 => Place::Before,
+                    1 => Place::After,
+                    _ => Place::Inside {
+                        seed: random.next(),
+                    },
+                };
+                (random.below(operations), place)
+            })
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .collect();
+        pairs += seconds.len();
+        firsts.push((number, seconds));
     }
-    let operation = operations.start + part * count / 1000;
-    recovers(cut_again(machine, CutPoint { operation, place })?, scenario)?;
-    Ok(true)
+    (firsts, pairs)
+}
+
+/// Does `work` for each number below `count` and says how far it is.
+fn in_parallel(
+    prover: &Prover,
+    what: &str,
+    count: usize,
+    jobs: usize,
+    work: impl Fn(usize) + Sync,
+) {
+    let start = Instant::now();
+    let next = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let worker = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                break;
+            }
+            work(index);
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+        let mut said = Instant::now();
+        while !workers.iter().all(|worker| worker.is_finished()) {
+            thread::sleep(Duration::from_millis(50));
+            if said.elapsed() >= PROGRESS {
+                said = Instant::now();
+                println!(
+                    "  {} of {count} {what}, {:.0} s; {} states proven, {} states at rest updated",
+                    done.load(Ordering::Relaxed),
+                    start.elapsed().as_secs_f64(),
+                    prover.states(),
+                    prover.states_at_rest()
+                );
+            }
+        }
+    });
+}
+
+fn send_frames(campaign: Campaign, program: Program, extent: &Extent) -> Counts {
+    let name = campaign.name();
+    println!("{name}: {} frames", extent.frames);
+    let start = Instant::now();
+    let mut said = start;
+    let result = bombard(program, SEED, extent.frames, |frames| {
+        if said.elapsed() >= PROGRESS {
+            said = Instant::now();
+            let seconds = start.elapsed().as_secs_f64();
+            println!("  {frames} of {} frames, {seconds:.0} s", extent.frames);
+        }
+    });
+    match &result {
+        Ok(report) => println!("{name}: {report}"),
+        Err(why) => println!("  HARM WAS DONE: {why}"),
+    }
+    Counts {
+        frames: extent.frames,
+        passed: u64::from(result.is_ok()),
+        failed: u64::from(result.is_err()),
+        ..Counts::default()
+    }
 }

@@ -20,6 +20,7 @@ use protocol::image::{HEADER_SIZE, MAGIC, PROTECTED_MAGIC, TLV_MAGIC, Target, Ve
 use protocol::message::{CommonRequest, Never, Refusal};
 use sha2::{Digest, Sha256};
 use update::boot::Decision;
+use update::direct::NoNand;
 use update::engine::{Engine, Identity};
 use update::memory::*;
 use update::server::{Handler, Reply, Server};
@@ -439,11 +440,14 @@ pub fn image(major: u8, payload: usize, counter: u32) -> FirmwareFile {
     FirmwareFile::read("image.bin", &bytes).expect("a whole image")
 }
 
-type ModelEngine = Engine<ModelFlash, ModelEeprom, ModelNand>;
+type ModelEngine<N> = Engine<ModelFlash, ModelEeprom, N>;
 
-struct Updater(ModelEngine);
+struct Updater<N> {
+    engine: ModelEngine<N>,
+    program: Program,
+}
 
-impl Handler for Updater {
+impl<N: Nand> Handler for Updater<N> {
     type Request<'r> = Never;
 
     fn common(
@@ -451,7 +455,11 @@ impl Handler for Updater {
         request: &CommonRequest<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), Refusal> {
-        self.0.handle(request, reply)
+        match (self.program, request) {
+            // As the bootloader does.
+            (Program::Bootloader, CommonRequest::Confirm { .. }) => Err(Refusal::UnknownRequest),
+            _ => self.engine.handle(request, reply),
+        }
     }
 
     fn other(&mut self, request: &Never, _: &mut Reply<'_>) -> Result<(), Refusal> {
@@ -459,15 +467,39 @@ impl Handler for Updater {
     }
 }
 
+/// What runs, whatever its memories.
+trait Turn {
+    fn work(&mut self, server: &mut Server);
+    fn restart_requested(&self) -> bool;
+}
+
+impl<N: Nand + 'static> Updater<N> {
+    fn boxed(engine: ModelEngine<N>, program: Program) -> Box<dyn Turn> {
+        Box::new(Updater { engine, program })
+    }
+}
+
+impl<N: Nand> Turn for Updater<N> {
+    fn work(&mut self, server: &mut Server) {
+        server.work(self);
+    }
+
+    fn restart_requested(&self) -> bool {
+        self.engine.restart_requested()
+    }
+}
+
 /// The program that runs, with its side of the conversation.
 struct Running {
-    updater: Updater,
+    updater: Box<dyn Turn>,
     server: Server,
 }
 
 /// A logger, and the way to it. It restarts or loses power by itself; [`Link::reopen`] finds it as it is.
 pub struct Logger {
     memories: Shared,
+    /// It has no NAND.
+    direct: bool,
     running: Option<Running>,
     /// Whether the latest start found an application.
     pub started: bool,
@@ -486,8 +518,18 @@ impl Logger {
 
     /// Switched off, with these memories.
     pub fn from(memories: Memories) -> Logger {
+        Logger::new(memories, false)
+    }
+
+    /// The same on a board without NAND.
+    pub fn direct(memories: Memories) -> Logger {
+        Logger::new(memories, true)
+    }
+
+    fn new(memories: Memories, direct: bool) -> Logger {
         Logger {
             memories: Rc::new(RefCell::new(memories)),
+            direct,
             running: None,
             started: false,
             incoming: Vec::new(),
@@ -503,6 +545,12 @@ impl Logger {
     /// Changes what it keeps.
     pub fn change(&self, change: impl FnOnce(&mut Memories)) {
         change(&mut self.memories.borrow_mut());
+    }
+
+    /// Nobody was there for as long as update mode waits, or somebody switched it off and on.
+    pub fn start_over(&mut self) {
+        self.incoming.clear();
+        self.start();
     }
 
     /// Pulls the cable: the program runs on, its battery feeds it.
@@ -530,26 +578,43 @@ impl Logger {
         self.running = None;
         while self.running.is_none() {
             self.powered(|logger| {
-                let memories = &logger.memories;
-                let mut engine = Engine::new(
-                    ModelFlash(memories.clone()),
-                    ModelEeprom(memories.clone()),
-                    ModelNand(memories.clone()),
-                    identity(),
-                );
-                logger.started = engine.boot() == Decision::Start;
-                let mut server = Server::new();
-                server.set_program(if logger.started {
-                    Program::Application
+                let program = |decision| match decision {
+                    Decision::Start => Program::Application,
+                    Decision::Wait => Program::Bootloader,
+                };
+                let updater;
+                let program = if logger.direct {
+                    let mut engine = logger.engine(NoNand::<1>::new());
+                    let program = program(engine.boot());
+                    updater = match program {
+                        Program::Bootloader => Updater::boxed(engine, program),
+                        Program::Application => {
+                            Updater::boxed(logger.engine(NoNand::<0>::new()), program)
+                        }
+                    };
+                    program
                 } else {
-                    Program::Bootloader
-                });
-                logger.running = Some(Running {
-                    updater: Updater(engine),
-                    server,
-                });
+                    let mut engine = logger.engine(ModelNand(logger.memories.clone()));
+                    let program = program(engine.boot());
+                    updater = Updater::boxed(engine, program);
+                    program
+                };
+                logger.started = program == Program::Application;
+                let mut server = Server::new();
+                server.set_program(program);
+                logger.running = Some(Running { updater, server });
             });
         }
+    }
+
+    fn engine<N: Nand>(&self, nand: N) -> ModelEngine<N> {
+        let memories = &self.memories;
+        Engine::new(
+            ModelFlash(memories.clone()),
+            ModelEeprom(memories.clone()),
+            nand,
+            identity(),
+        )
     }
 
     fn exchange(&mut self, mut bytes: &[u8]) {
@@ -569,12 +634,12 @@ impl Logger {
                     bytes = &bytes[length..];
                     server.received(length);
                 }
-                server.work(updater);
+                updater.work(server);
                 answers.extend(server.outgoing());
                 let sent = server.outgoing().len();
                 server.sent(sent);
             }
-            restart = updater.0.restart_requested();
+            restart = updater.restart_requested();
         });
         if alive.is_some() {
             self.incoming.extend(answers);

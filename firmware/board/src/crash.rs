@@ -1,0 +1,85 @@
+//! The place of a crash, kept over the reset in RAM that neither program uses for anything else.
+//!
+//! Names and lines of source files would take 2.3 KB of flash, so it is kept as addresses: the low half, 0x0800 being
+//! the high half of all of them, as four hexadecimal digits each. `addr2line` finds the lines in the program's ELF file.
+
+use core::mem;
+use core::ptr;
+
+use protocol::record::CrashPlace;
+
+use crate::memory_map::{APPLICATION_SIZE, APPLICATION_VECTORS, CRASH, CRASH_SIZE};
+
+/// As it lies in RAM.
+#[repr(C)]
+struct Record {
+    /// [`MAGIC`], when there was a crash.
+    magic: u32,
+    place: [u8; CrashPlace::FILE],
+}
+
+const _: () = assert!(mem::size_of::<Record>() == CRASH_SIZE as usize);
+
+const MAGIC: u32 = u32::from_le_bytes(*b"LDcr");
+const RECORD: *mut Record = CRASH as *mut Record;
+
+/// Keeps where the program is, for the next start: where each call that is under way returns to, the innermost first. For
+/// the panic handler of the application.
+#[inline(always)] // Or its own place would be the innermost.
+pub fn keep() {
+    keep_from(None);
+}
+
+/// The same, behind the address of an instruction that faulted.
+#[cfg(feature = "application")]
+pub(crate) fn keep_fault(address: u32) {
+    keep_from(Some(address));
+}
+
+fn keep_from(fault: Option<u32>) {
+    let mut place = [0; CrashPlace::FILE];
+    let addresses = fault.into_iter().chain(return_addresses());
+    // Four digits and a space.
+    for (text, address) in place.chunks_mut(5).zip(addresses) {
+        text.fill(b' ');
+        for (index, digit) in text.iter_mut().take(4).enumerate() {
+            *digit = b"0123456789abcdef"[(address >> (12 - 4 * index)) as usize & 0xF];
+        }
+    }
+    let magic = MAGIC;
+    // SAFETY: an aligned place in RAM, outside of what the linker gives to either program.
+    unsafe { ptr::write_volatile(RECORD, Record { magic, place }) };
+}
+
+/// Words on the stack that are addresses behind a call.
+fn return_addresses() -> impl Iterator<Item = u32> {
+    (cortex_m::register::msp::read()..CRASH)
+        .step_by(4)
+        .filter_map(|address| {
+            // SAFETY: an aligned word of the stack, which ends where the record begins.
+            let word = unsafe { ptr::read_volatile(address as *const u32) };
+            // The lowest bit says that it is Thumb code.
+            let next = word.wrapping_sub(1);
+            let code = APPLICATION_VECTORS + 4..APPLICATION_VECTORS + APPLICATION_SIZE;
+            (next & 1 == 0 && code.contains(&next) && follows_call(next)).then_some(next)
+        })
+}
+
+/// Whether the instruction in front of an address is BL or BLX (ARMv6-M Architecture Reference Manual, A6.7).
+fn follows_call(next: u32) -> bool {
+    // SAFETY: aligned half-words of the application's slot, as the caller has looked; flash can be read at any time.
+    let half = |back| unsafe { ptr::read_volatile((next - back) as *const u16) };
+    half(4) & 0xF800 == 0xF000 && half(2) & 0xD000 == 0xD000 || half(2) & 0xFF87 == 0x4780
+}
+
+/// The place of a crash since the last call, if there was one. After power-on it may be anything.
+pub(crate) fn take() -> Option<CrashPlace> {
+    // SAFETY: the same place as in `keep_from`; any bytes are a record.
+    let record = unsafe { ptr::read_volatile(RECORD) };
+    // SAFETY: the same place.
+    unsafe { ptr::write_volatile(&raw mut (*RECORD).magic, 0) };
+    (record.magic == MAGIC).then_some(CrashPlace {
+        line: 0,
+        file: record.place,
+    })
+}

@@ -1,0 +1,100 @@
+//! What the logger remembers of its life: small, in EEPROM, and written only when it changes.
+
+use protocol::record::{CrashPlace, Health, ResetCause};
+use update::memory::Eeprom;
+use update::twin::Twin;
+
+use crate::settings::SETTINGS_END;
+
+/// Bytes in EEPROM: first segment, session, watchdog resets, crashes, the line of the latest one, two flags, and the
+/// place of that crash; in whole words.
+const LENGTH: usize = 4 + 4 * 2 + 4 + CrashPlace::FILE;
+
+/// Where it is kept.
+const PLACE: Twin = Twin {
+    offset: SETTINGS_END,
+    copy_size: 12 + LENGTH as u32,
+};
+
+/// What is remembered.
+pub struct State {
+    /// First segment of the log that was not erased.
+    pub first: u32,
+    /// How often the clock was started.
+    pub session: u16,
+    watchdog_resets: u16,
+    crashes: u16,
+    /// Where the latest crash was, if there was one.
+    crash: Option<CrashPlace>,
+    /// Recording has begun, by its start time or threshold, since the settings of its start were changed.
+    pub started: bool,
+    /// Why the program started. Not kept.
+    pub reset: ResetCause,
+}
+
+impl State {
+    /// As it was kept; a new logger has none yet, and begins with zeros.
+    #[inline(never)]
+    pub fn load(eeprom: &impl Eeprom) -> State {
+        let mut words = [[0; 4]; LENGTH / 4];
+        PLACE.load(eeprom, &mut words);
+        let [first, a, b, flags, file @ ..] = &words;
+        let half = |word: &[u8; 4], at: usize| u16::from_le_bytes([word[at], word[at + 1]]);
+        let mut place = CrashPlace {
+            line: half(b, 2),
+            ..CrashPlace::default()
+        };
+        place.file.copy_from_slice(file.as_flattened());
+        State {
+            first: u32::from_le_bytes(*first),
+            session: half(a, 0),
+            watchdog_resets: half(a, 2),
+            crashes: half(b, 0),
+            crash: (flags[1] != 0).then_some(place),
+            started: flags[0] != 0,
+            reset: ResetCause::Other,
+        }
+    }
+
+    /// Keeps it. When EEPROM does not take it, it holds until the next start all the same.
+    #[inline(never)]
+    pub fn save(&self, eeprom: &mut impl Eeprom) {
+        let pair = |low: u16, high: u16| (u32::from(low) | u32::from(high) << 16).to_le_bytes();
+        let place = self.crash.unwrap_or_default();
+        let mut words = [[0; 4]; LENGTH / 4];
+        let (numbers, file) = words.split_at_mut(4);
+        numbers.copy_from_slice(&[
+            self.first.to_le_bytes(),
+            pair(self.session, self.watchdog_resets),
+            pair(self.crashes, place.line),
+            [self.started.into(), self.crash.is_some().into(), 0, 0],
+        ]);
+        file.as_flattened_mut().copy_from_slice(&place.file);
+        let _ = PLACE.save(eeprom, &words);
+    }
+
+    /// Takes in why this start came to be; whether that is something to keep.
+    pub fn count(&mut self, (reset, crash): (ResetCause, Option<CrashPlace>)) -> bool {
+        self.reset = reset;
+        let counter = match reset {
+            ResetCause::Watchdog => &mut self.watchdog_resets,
+            ResetCause::Crash => &mut self.crashes,
+            _ => return false,
+        };
+        *counter = counter.saturating_add(1);
+        self.crash = crash.or(self.crash);
+        true
+    }
+
+    /// How the logger is, after a time in milliseconds since its start.
+    pub fn health(&self, uptime: u64, drift: Option<i32>) -> Health {
+        Health {
+            uptime,
+            reset: self.reset,
+            watchdog_resets: self.watchdog_resets,
+            crashes: self.crashes,
+            crash: self.crash,
+            drift,
+        }
+    }
+}

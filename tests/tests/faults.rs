@@ -1,0 +1,75 @@
+//! That a logger that does not recover would be seen: the judge of the power cuts in `cargo xtask test faults` is itself
+//! tried, on memories that no cut leaves.
+
+use emulator::fault::{CutPoint, Place};
+use emulator::machine::Machine;
+use emulator::nand::PAGE_BYTES;
+use logdock_tests::faults::{Prover, Scenario, State};
+
+/// The settings in EEPROM, see docs/update.md.
+const SETTINGS: usize = 0x40;
+const SETTINGS_LENGTH: usize = 0x300;
+/// The last page of the NAND, which nothing uses.
+const UNUSED_PAGE: u16 = u16::MAX;
+
+/// The logger as it is before the scenario changes anything.
+fn before(scenario: Scenario) -> Machine {
+    let moments = scenario.record();
+    let operation = moments[0].operations.start;
+    let place = Place::Before;
+    moments[0]
+        .cut(CutPoint { operation, place })
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn equal_memories_are_proven_once_and_all_others_by_themselves() {
+    let prover = Prover::default();
+    let mut machine = before(Scenario::Settings);
+    for _ in 0..2 {
+        let recovery = prover.recovery(&machine, Scenario::Settings);
+        assert_eq!(recovery.map(|recovery| recovery.operations), Ok(0));
+    }
+    assert_eq!((prover.states(), prover.states_at_rest()), (1, 1));
+
+    let state = State::of(&machine);
+    machine
+        .nand_mut()
+        .load_page(UNUSED_PAGE, &[0xFE; PAGE_BYTES]);
+    assert_ne!(State::of(&machine), state);
+    assert!(prover.recovery(&machine, Scenario::Settings).is_ok());
+    assert_eq!((prover.states(), prover.states_at_rest()), (2, 2));
+}
+
+#[test]
+fn settings_that_are_lost_are_seen() {
+    let mut machine = before(Scenario::Settings);
+    machine
+        .program_eeprom(SETTINGS, &[0; SETTINGS_LENGTH])
+        .expect("they lie there");
+    let recovery = Prover::default().recovery(&machine, Scenario::Settings);
+    assert_eq!(
+        recovery.map(|_| ()),
+        Err("settings were lost: its name is \"Logger\"".into())
+    );
+}
+
+#[test]
+fn a_logger_without_an_image_is_seen_unless_it_had_none_before() {
+    let prover = Prover::default();
+    let machine = before(Scenario::Reinstall);
+    assert!(prover.recovery(&machine, Scenario::Reinstall).is_ok());
+    let recovery = prover.recovery(&machine, Scenario::Update);
+    assert_eq!(recovery.map(|_| ()), Err("it runs no image".into()));
+}
+
+#[test]
+fn a_logger_that_cannot_take_the_next_update_is_seen() {
+    let mut machine = before(Scenario::Update);
+    machine.nand_mut().set_answers(false);
+    let recovery = Prover::default().recovery(&machine, Scenario::Update);
+    assert!(
+        recovery.is_err_and(|why| why.starts_with("the next update: ")),
+        "without its NAND it takes none"
+    );
+}

@@ -1,0 +1,428 @@
+//! The logger at work: when it records, that nothing else keeps it from that, what a power cut costs, and what it knows
+//! of itself.
+
+use std::time::Duration;
+
+use emulator::time::Time;
+use futures_executor::block_on;
+use host::conversation::{Conversation, TalkError};
+use host::data::Decoder;
+use host::device::{read_health, read_status, sync_clock};
+use host::log::read_summary;
+use host::protocol::message::{CommonRequest, LoggerRequest, Refusal};
+use host::protocol::record::{Channel, Health, Recording, ResetCause};
+use host::protocol::settings::{Problem, SettingId};
+use host::settings::{Value, read, write};
+use logdock_tests::{EmulatedLink, connect, download, factory_logger, firmware, utc};
+
+const INTERVAL: SettingId = SettingId(2);
+const RECORD: SettingId = SettingId(5);
+const START: SettingId = SettingId(6);
+const START_TIME: SettingId = SettingId(7);
+const START_CHANNEL: SettingId = SettingId(8);
+const START_THRESHOLD: SettingId = SettingId(9);
+const START_WHEN: SettingId = SettingId(10);
+const SAVE_SECONDS: SettingId = SettingId(13);
+const INPUT_A: u16 = 0x120;
+const ALARM: u16 = 5;
+const ALARM_THRESHOLD: u16 = 6;
+
+/// A record as it was downloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    number: u32,
+    session: u16,
+    clock: u64,
+    utc: Option<i64>,
+    values: [Option<i64>; 5],
+    alarms: u8,
+}
+
+fn records(conversation: &mut Conversation<EmulatedLink>) -> Vec<Record> {
+    let (log, lost) = download(conversation);
+    assert_eq!(lost, []);
+    let mut decoder = Decoder::new();
+    let mut records = Vec::new();
+    for bytes in &log {
+        let Some(batch) = decoder.segment(bytes).unwrap() else {
+            continue;
+        };
+        records.extend((0..batch.len()).map(|index| Record {
+            number: batch.record(index),
+            session: batch.header.session,
+            clock: batch.clock(index),
+            utc: batch.utc(index),
+            values: Channel::ALL.map(|channel| batch.raw(channel, index)),
+            alarms: batch.header.alarms.0,
+        }));
+    }
+    records
+}
+
+fn unplugged(conversation: Conversation<EmulatedLink>) -> EmulatedLink {
+    let mut link = conversation.into_link();
+    link.machine.usb_mut().detach();
+    link
+}
+
+fn plugged(mut link: EmulatedLink) -> Conversation<EmulatedLink> {
+    link.machine.usb_mut().attach();
+    connect(link).0
+}
+
+/// A logger that was set up in this way.
+fn logger_with(changes: &[(SettingId, Value)]) -> Conversation<EmulatedLink> {
+    let (mut conversation, _) = connect(factory_logger());
+    block_on(write(&mut conversation, changes)).unwrap();
+    conversation
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Nothing is missing, and all are `interval` milliseconds apart.
+fn assert_gapless(records: &[Record], interval: u64) {
+    for pair in records.windows(2) {
+        assert_eq!(pair[1].number, pair[0].number + 1);
+        assert_eq!(pair[1].session, pair[0].session);
+        assert_eq!(pair[1].clock, pair[0].clock + interval, "{pair:?}");
+    }
+}
+
+#[test]
+fn the_interval_is_exact_with_and_without_a_cable() {
+    let (mut conversation, _) = connect(factory_logger());
+    block_on(sync_clock(&mut conversation, utc, 60)).unwrap();
+    let began = conversation.link().machine.now().millis();
+    for _ in 0..20 {
+        let mut link = unplugged(conversation);
+        link.run(Duration::from_millis(7_300));
+        conversation = plugged(link);
+        conversation.link().run(Duration::from_millis(2_700));
+    }
+    let ended = conversation.link().machine.now().millis();
+    let records = records(&mut conversation);
+    assert_gapless(&records, 1000);
+    let dated: Vec<_> = records.iter().filter_map(|record| record.utc).collect();
+    assert!(
+        dated.len() as u64 + 2 >= (ended - began) / 1000,
+        "{}",
+        dated.len()
+    );
+    let made_at = logdock_tests::MADE_AT as i64;
+    let (first, last) = (dated[0] - made_at, dated[dated.len() - 1] - made_at);
+    assert!(first.abs_diff(began as i64) <= 1_005, "{first} {began}");
+    assert!(last.abs_diff(ended as i64) <= 1_005, "{last} {ended}");
+}
+
+#[test]
+fn nothing_keeps_it_from_recording_ten_times_a_second() {
+    let (mut conversation, device) = connect(factory_logger());
+    block_on(write(&mut conversation, &[(INTERVAL, Value::Number(1))])).unwrap();
+    let began = conversation.link().machine.now().millis();
+    let file = firmware("logger-1.1.0.bin");
+    block_on(async {
+        conversation
+            .upload(file.digest(), file.image(), |_| {})
+            .await
+            .unwrap();
+        conversation
+            .tell(CommonRequest::FinishUpload)
+            .await
+            .unwrap();
+        let settings = read(&mut conversation).await.unwrap();
+        // All at once, which rewrites as much of EEPROM as there can be.
+        let all: Vec<_> = settings
+            .iter()
+            .filter(|setting| setting.id != INTERVAL)
+            .map(|setting| (setting.id, setting.value.clone()))
+            .collect();
+        write(&mut conversation, &all).await.unwrap();
+        // The running image is hashed.
+        let digest = device.running.unwrap().digest;
+        conversation
+            .tell(CommonRequest::Confirm { digest })
+            .await
+            .unwrap();
+    });
+    let _ = download(&mut conversation);
+    conversation.link().run(seconds(1));
+    let ended = conversation.link().machine.now().millis();
+    let records = records(&mut conversation);
+    let from = records
+        .windows(2)
+        .position(|pair| pair[1].clock - pair[0].clock == 100)
+        .unwrap();
+    assert_gapless(&records[from..], 100);
+    let taken = (records.len() - from) as u64;
+    assert!(
+        taken.abs_diff((ended - began) / 100) <= 3,
+        "{taken} in {began}..{ended}"
+    );
+}
+
+#[test]
+fn a_power_cut_costs_no_more_than_what_was_not_saved() {
+    let conversation = logger_with(&[(SAVE_SECONDS, Value::Number(5))]);
+    let mut link = unplugged(conversation);
+    link.run(seconds(33));
+    link.machine.power_off();
+    link.machine.power_on();
+    link.run(seconds(20));
+    let mut conversation = plugged(link);
+    let records = records(&mut conversation);
+    let sessions: Vec<_> = records.iter().map(|record| record.session).collect();
+    let first = sessions[0];
+    let split = sessions
+        .iter()
+        .position(|session| *session != first)
+        .unwrap();
+    assert!(
+        sessions[split..]
+            .iter()
+            .all(|session| *session == first + 1)
+    );
+    assert_gapless(&records[..split], 1000);
+    assert_gapless(&records[split..], 1000);
+    assert!(records[split - 1].clock >= 33_000 - 6_000, "{records:?}");
+    assert!(records[split].clock < 2_000, "a new session begins anew");
+    assert_eq!(records[split].utc, None);
+}
+
+#[test]
+fn a_restart_that_was_asked_for_costs_nothing() {
+    let (mut conversation, _) = connect(factory_logger());
+    block_on(sync_clock(&mut conversation, utc, 0)).unwrap();
+    conversation.link().run(Duration::from_millis(10_500));
+    logdock_tests::restart(&mut conversation);
+    conversation.link().run(seconds(5));
+    let records = records(&mut conversation);
+    let mut gaps = 0;
+    for pair in records.windows(2) {
+        assert_eq!(pair[1].number, pair[0].number + 1, "none is missing");
+        assert_eq!(pair[1].session, pair[0].session, "the clock goes on");
+        let passed = pair[1].clock - pair[0].clock;
+        gaps += u32::from(passed != 1000);
+        assert!(passed < 2_500, "{pair:?}");
+    }
+    assert!(gaps <= 1);
+    let known = block_on(read_status(&mut conversation)).unwrap().utc_offset;
+    assert!(known.is_some() && records[records.len() - 1].utc.is_some());
+}
+
+#[test]
+fn recording_begins_at_a_set_time() {
+    let (mut conversation, _) = connect(factory_logger());
+    let at = utc(conversation.link()) / 1000 + 30;
+    let changes = [
+        (START, Value::Choice(1)),
+        (START_TIME, Value::Time(Some(at as u32))),
+    ];
+    block_on(write(&mut conversation, &changes)).unwrap();
+    let before = block_on(read_status(&mut conversation)).unwrap();
+    assert_eq!(before.recording, Recording::WaitingForClock);
+    block_on(sync_clock(&mut conversation, utc, 0)).unwrap();
+    let waiting = block_on(read_status(&mut conversation)).unwrap();
+    assert_eq!(waiting.recording, Recording::Waiting);
+    let mut link = unplugged(conversation);
+    link.run(seconds(40));
+    let mut conversation = plugged(link);
+    let status = block_on(read_status(&mut conversation)).unwrap();
+    assert_eq!(status.recording, Recording::Running);
+    let records = records(&mut conversation);
+    let begun: Vec<_> = records
+        .iter()
+        .filter(|record| record.number >= before.next_record)
+        .collect();
+    assert!(begun[0].utc.unwrap().abs_diff(at as i64 * 1000) <= 2);
+    // Once begun, it goes on without a clock.
+    let mut link = conversation.into_link();
+    link.machine.power_off();
+    link.machine.power_on();
+    link.run(seconds(3));
+    let status = block_on(read_status(&mut connect(link).0)).unwrap();
+    assert_eq!(status.recording, Recording::Running);
+    assert_eq!(status.utc_offset, None);
+}
+
+#[test]
+fn recording_begins_at_a_threshold_and_alarms_are_marked() {
+    let mut conversation = logger_with(&[
+        (START, Value::Choice(2)),
+        (START_CHANNEL, Value::Choice(2)),
+        (START_THRESHOLD, Value::Number(1_500)),
+        (START_WHEN, Value::Choice(0)),
+        (SettingId(INPUT_A + ALARM), Value::Choice(1)),
+        (SettingId(INPUT_A + ALARM_THRESHOLD), Value::Number(2_000)),
+    ]);
+    let before = block_on(read_status(&mut conversation)).unwrap();
+    let mut link = unplugged(conversation);
+    link.machine.board_mut().inputs[0] = 1_400;
+    link.run(seconds(10));
+    link.machine.board_mut().inputs[0] = 1_600;
+    link.run(seconds(70));
+    link.machine.board_mut().inputs[0] = 2_100;
+    link.run(seconds(70));
+    let mut conversation = plugged(link);
+    let status = block_on(read_status(&mut conversation)).unwrap();
+    assert_eq!(before.recording, Recording::Waiting);
+    assert_eq!(status.recording, Recording::Running);
+    assert!(status.alarms.has(Channel::InputA));
+    let records = records(&mut conversation);
+    let begun: Vec<_> = records
+        .into_iter()
+        .filter(|record| record.number >= before.next_record)
+        .collect();
+    assert_gapless(&begun, 1000);
+    for record in &begun {
+        let value = record.values[Channel::InputA as usize].unwrap();
+        assert!(value > 15_000, "{record:?}");
+    }
+    assert_eq!(begun[0].alarms, 0);
+    assert_eq!(begun[begun.len() - 1].alarms, 1 << Channel::InputA as u8);
+}
+
+#[test]
+fn events_are_counted_in_the_record_behind_them() {
+    let (mut conversation, _) = connect(factory_logger());
+    let before = block_on(read_status(&mut conversation))
+        .unwrap()
+        .next_record;
+    let mut link = unplugged(conversation);
+    for _ in 0..200 {
+        for closed in [true, false] {
+            link.machine.board_mut().event_closed = closed;
+            link.run(Duration::from_millis(25));
+        }
+    }
+    link.run(seconds(2));
+    let mut conversation = plugged(link);
+    let status = block_on(read_status(&mut conversation)).unwrap();
+    assert_eq!(status.values[Channel::Events as usize], 200);
+    let counts: Vec<_> = records(&mut conversation)
+        .iter()
+        .filter(|record| record.number >= before)
+        .map(|record| record.values[Channel::Events as usize].unwrap())
+        .collect();
+    assert_eq!(counts.iter().sum::<i64>(), 200);
+    assert!(counts.iter().all(|count| *count <= 21), "{counts:?}");
+}
+
+#[test]
+fn nothing_is_recorded_when_it_is_switched_off() {
+    let mut conversation = logger_with(&[(RECORD, Value::Toggle(false))]);
+    let before = block_on(read_summary(&mut conversation)).unwrap();
+    let status = block_on(read_status(&mut conversation)).unwrap();
+    assert_eq!(status.recording, Recording::Off);
+    let mut conversation = plugged({
+        let mut link = unplugged(conversation);
+        link.run(seconds(30));
+        link
+    });
+    let after = block_on(read_summary(&mut conversation)).unwrap();
+    assert_eq!(after, before);
+    assert!(status.values[Channel::Supply as usize].abs_diff(3_000) <= 5);
+}
+
+#[test]
+fn refused_settings_change_nothing_of_the_recording() {
+    let (mut conversation, _) = connect(factory_logger());
+    conversation.link().run(seconds(3));
+    let before = block_on(read_summary(&mut conversation)).unwrap();
+    assert_eq!(
+        block_on(write(&mut conversation, &[(INTERVAL, Value::Number(0))])),
+        Err(TalkError::Refused(Refusal::Setting {
+            id: INTERVAL,
+            problem: Problem::TooLow
+        }))
+    );
+    let beyond = LoggerRequest::ReadLog {
+        first: before.next + 2,
+        count: 1,
+    };
+    assert_eq!(
+        block_on(conversation.tell_logger(beyond)),
+        Err(TalkError::Refused(Refusal::OtherLog))
+    );
+    let after = block_on(read_summary(&mut conversation)).unwrap();
+    assert_eq!((after.first, after.next), (before.first, before.next));
+}
+
+#[test]
+fn it_is_in_stop_for_all_but_a_hundredth_of_the_time() {
+    let (conversation, _) = connect(factory_logger());
+    let mut link = unplugged(conversation);
+    link.run(seconds(5));
+    let before = link.machine.power_time();
+    link.run(seconds(600));
+    let after = link.machine.power_time();
+    let share = |now: Time, then: Time| (now - then).millis() as f64 / 600_000.0;
+    let stop = share(after.stop, before.stop);
+    println!("STOP {:.3} %", 100.0 * stop);
+    assert!(stop >= 0.99, "{stop}");
+}
+
+fn health(link: EmulatedLink) -> (Health, Conversation<EmulatedLink>) {
+    let (mut conversation, _) = connect(link);
+    (
+        block_on(read_health(&mut conversation)).unwrap(),
+        conversation,
+    )
+}
+
+#[test]
+fn it_knows_why_it_started_and_how_often_it_failed() {
+    let (fresh, conversation) = health(factory_logger());
+    assert_eq!(
+        (
+            fresh.reset,
+            fresh.watchdog_resets,
+            fresh.crashes,
+            fresh.crash
+        ),
+        (ResetCause::PowerOn, 0, 0, None)
+    );
+    // A program that does nothing any more: an endless loop in RAM, with interrupts off.
+    let mut link = conversation.into_link();
+    let place = 0x2000_1800;
+    link.machine.ram_mut()[0x1800..0x1802].copy_from_slice(&0xE7FE_u16.to_le_bytes());
+    link.machine.core_mut().set_primask(true);
+    link.machine.core_mut().set_pc(place);
+    link.run(seconds(12));
+    let (hung, conversation) = health(link);
+    assert_eq!(
+        (hung.reset, hung.watchdog_resets, hung.crashes),
+        (ResetCause::Watchdog, 1, 0)
+    );
+
+    // An instruction that does not exist.
+    let mut link = conversation.into_link();
+    link.machine.core_mut().set_strict(false);
+    link.machine.ram_mut()[0x1800..0x1802].copy_from_slice(&0xDE00_u16.to_le_bytes());
+    link.machine.core_mut().set_pc(place);
+    link.run(seconds(2));
+    let (crashed, mut conversation) = health(link);
+    assert_eq!(
+        (crashed.reset, crashed.watchdog_resets, crashed.crashes),
+        (ResetCause::Crash, 1, 1)
+    );
+    assert!(crashed.crash.is_some());
+
+    logdock_tests::restart(&mut conversation);
+    let asked = block_on(read_health(&mut conversation)).unwrap();
+    assert_eq!(asked.reset, ResetCause::Software);
+    assert_eq!(
+        (asked.watchdog_resets, asked.crashes, asked.crash),
+        (1, 1, crashed.crash)
+    );
+    let mut link = conversation.into_link();
+    link.machine.power_off();
+    link.machine.power_on();
+    let (kept, _) = health(link);
+    assert_eq!(kept.reset, ResetCause::PowerOn);
+    assert_eq!(
+        (kept.watchdog_resets, kept.crashes, kept.crash),
+        (1, 1, crashed.crash)
+    );
+}
