@@ -26,6 +26,14 @@ fn document() -> Document {
         .unchecked_into()
 }
 
+/// The element that is the whole page.
+pub(crate) fn root() -> HtmlElement {
+    document()
+        .document_element()
+        .map(JsCast::unchecked_into)
+        .unwrap_or_else(|| wasm_bindgen::throw_str("no page"))
+}
+
 /// Something to be shown: an element, a text, or several of them; with all that keeps it up to date.
 pub(crate) struct View(Box<Made>);
 
@@ -97,11 +105,7 @@ impl Text {
 }
 
 /// Hands an answer to `write` now, and whenever it is another one.
-fn answer(
-    parts: &mut Vec<Part>,
-    read: impl Fn() -> bool + 'static,
-    write: impl Fn(bool) + 'static,
-) {
+fn answer(parts: &mut Vec<Part>, read: Box<dyn Fn() -> bool>, write: Box<dyn Fn(bool)>) {
     let mut last = read();
     write(last);
     parts.push(Part::Look(Box::new(move || {
@@ -155,29 +159,44 @@ impl El {
     }
 
     /// An attribute that is there or not, such as `hidden`.
-    pub(crate) fn flag(mut self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+    pub(crate) fn flag(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+        self.flag_boxed(name, Box::new(on))
+    }
+
+    fn flag_boxed(mut self, name: &'static str, on: Box<dyn Fn() -> bool>) -> El {
         let element = self.element();
-        answer(&mut self.0.parts, on, move |on| {
+        let write = move |on: bool| {
             let _ = element.toggle_attribute_with_force(name, on);
-        });
+        };
+        answer(&mut self.0.parts, on, Box::new(write));
         self
     }
 
     /// A class that it has or not.
-    pub(crate) fn class_when(mut self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+    pub(crate) fn class_when(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+        self.class_when_boxed(name, Box::new(on))
+    }
+
+    fn class_when_boxed(mut self, name: &'static str, on: Box<dyn Fn() -> bool>) -> El {
         let classes = self.element().class_list();
-        answer(&mut self.0.parts, on, move |on| {
+        let write = move |on: bool| {
             let _ = classes.toggle_with_force(name, on);
-        });
+        };
+        answer(&mut self.0.parts, on, Box::new(write));
         self
     }
 
     /// A property that is true or not: whether a box is ticked now, rather than whether it began ticked.
-    pub(crate) fn property(mut self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+    pub(crate) fn property(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+        self.property_boxed(name, Box::new(on))
+    }
+
+    fn property_boxed(mut self, name: &'static str, on: Box<dyn Fn() -> bool>) -> El {
         let element = self.element();
-        answer(&mut self.0.parts, on, move |on| {
+        let write = move |on: bool| {
             let _ = js_sys::Reflect::set(&element, &name.into(), &on.into());
-        });
+        };
+        answer(&mut self.0.parts, on, Box::new(write));
         self
     }
 
@@ -280,11 +299,26 @@ pub(crate) fn when(
     condition: impl Fn() -> bool + 'static,
     view: impl Fn() -> View + 'static,
 ) -> View {
+    either(condition, view, nothing)
+}
+
+/// One view while `condition` holds, and another one while it does not.
+pub(crate) fn either(
+    condition: impl Fn() -> bool + 'static,
+    view: impl Fn() -> View + 'static,
+    other: impl Fn() -> View + 'static,
+) -> View {
+    either_boxed(Box::new(condition), Box::new(view), Box::new(other))
+}
+
+fn either_boxed(
+    condition: Box<dyn Fn() -> bool>,
+    view: Box<dyn Fn() -> View>,
+    other: Box<dyn Fn() -> View>,
+) -> View {
     choose(
         condition,
-        move |holds| {
-            if *holds { view() } else { nothing() }
-        },
+        move |holds| if *holds { view() } else { other() },
     )
 }
 

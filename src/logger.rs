@@ -23,12 +23,12 @@ use protocol::message::Refusal;
 use protocol::record::Status;
 use protocol::settings::{Problem, SettingId};
 use virtual_logger_messages::{Command, Event};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{File, Response, SerialPort};
+use wasm_bindgen::JsValue;
+use web_sys::{File, SerialPort};
 
 use crate::dom::window;
 use crate::draft::Draft;
+use crate::fetch::fetch;
 use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
 use crate::link::virtual_logger::Hand;
@@ -767,17 +767,6 @@ fn remember_in_address(hash: &str) {
     };
     // Without it, a reload begins at the welcome.
     let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&(path + hash)));
-}
-
-async fn fetch(address: &str) -> Result<Vec<u8>, JsValue> {
-    let response: Response = JsFuture::from(window().fetch_with_str(address))
-        .await?
-        .unchecked_into();
-    if !response.ok() {
-        return Err(response.status_text().into());
-    }
-    let bytes = JsFuture::from(response.array_buffer()?).await?;
-    Ok(Uint8Array::new(&bytes).to_vec())
 }
 
 async fn read(file: &File) -> Result<FirmwareFile, Unreadable> {

@@ -13,6 +13,8 @@ mod dom;
 #[cfg(target_arch = "wasm32")]
 mod draft;
 #[cfg(target_arch = "wasm32")]
+mod fetch;
+#[cfg(target_arch = "wasm32")]
 mod link;
 #[cfg(target_arch = "wasm32")]
 mod logger;
@@ -40,6 +42,8 @@ mod start {
 
     use crate::dom::mount;
     use crate::logger::Logger;
+    use crate::task::spawn;
+    use crate::text::load_language;
     use crate::view::shell::shell;
 
     #[global_allocator]
@@ -49,8 +53,11 @@ mod start {
     /// Called when the page was loaded.
     #[wasm_bindgen(start)]
     fn start() {
-        let (logger, changed) = Logger::new();
-        mount(shell(logger), changed);
+        spawn(async {
+            load_language().await;
+            let (logger, changed) = Logger::new();
+            mount(shell(logger), changed);
+        });
     }
 
     /// A mistake in the page: it stops there, and the browser's console says in which function.

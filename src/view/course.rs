@@ -2,10 +2,13 @@
 
 use alloc::string::{String, ToString};
 
-use super::words::{decimal, kilobytes, seconds, short};
+use host::update::UpdateError;
+
+use super::update::how_it_ended;
+use super::words::{decimal, kilobytes, no_connection, seconds, short};
 use crate::dom::{View, all, button, choose, el, live, nothing, when, words};
 use crate::logger::{Chosen, Copying, Course, End, Logger, Step};
-use crate::text::say;
+use crate::text::{said, say};
 
 /// The steps, what may be done meanwhile, and the end.
 pub(crate) fn course_view(logger: Logger) -> View {
@@ -24,7 +27,7 @@ pub(crate) fn course_view(logger: Logger) -> View {
         ]),
         Some(End::Failed(error)) => all([
             el("div").class("refusal").attr("role", "alert").with([
-                el("p").text(error.to_string()),
+                el("p").text(failure(error)),
                 el("p").text(live(move || what_runs(logger))),
             ]),
             again(logger, say!("Try again")),
@@ -56,6 +59,17 @@ pub(crate) fn course_view(logger: Logger) -> View {
             outcome,
         ),
     ])
+}
+
+/// Why it did not come to its good end.
+fn failure(error: &UpdateError) -> String {
+    match error {
+        UpdateError::Objection(objection) => said(objection),
+        UpdateError::Talk(error) => no_connection(error),
+        UpdateError::NotInstalled { outcome, running } => how_it_ended(*outcome, *running)
+            .unwrap_or_else(|| say!("The logger did not install the new firmware.")),
+        UpdateError::OtherLogger => said(error),
+    }
 }
 
 /// Reads from the course, tracked; the default when there is none.

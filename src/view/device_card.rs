@@ -46,8 +46,9 @@ pub(crate) fn device_card(logger: Logger) -> View {
         el("h1").text(live(name)),
         el("p").with([
             words(of_device(|device| {
-                say!("Logger {model} · serial ", model = device.model)
+                say!("Logger {model} · serial", model = device.model)
             })),
+            words(" "),
             el("span")
                 .attr("data-fact", "serial")
                 .text(of_device(|device| device.serial.to_string())),

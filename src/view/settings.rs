@@ -13,7 +13,7 @@ use crate::dom::{
 };
 use crate::draft::{Draft, Fault};
 use crate::logger::{Logger, Written};
-use crate::text::say;
+use crate::text::{said, say};
 
 /// All settings of the logger.
 pub(crate) fn settings(logger: Logger) -> View {
@@ -344,14 +344,16 @@ fn problem(logger: Logger, setting: &Setting) -> Option<String> {
             "{name} must be a time in UTC, such as 2026-11-22T10:00Z.",
             name
         )),
-        Err(Fault::Problem(problem)) => {
-            Some(say!("{name} {problem}.", name, problem = explain(problem)))
-        }
+        Err(Fault::Problem(problem)) => Some(say!(
+            "{name} {problem}.",
+            name,
+            problem = said(&explain(problem))
+        )),
         Ok(_) => logger.written.with(|written| match written {
             Some(Written::Refused(id, problem)) if *id == setting.id => Some(say!(
                 "{name} {problem}, says the logger.",
                 name,
-                problem = explain(*problem)
+                problem = said(&explain(*problem))
             )),
             _ => None,
         }),

@@ -13,9 +13,9 @@ use super::settings::settings;
 use super::update::update;
 use super::virtual_logger::virtual_logger;
 use super::welcome::{unsupported, welcome};
-use crate::dom::{View, all, button, by_id, choose, el, listen, live, window};
+use crate::dom::{View, all, button, by_id, either, el, input_value, listen, live, window};
 use crate::logger::{Connection, Logger, Tab};
-use crate::text::say;
+use crate::text::{LANGUAGES, choose_language, language, say};
 
 /// The whole page.
 pub(crate) fn shell(logger: Logger) -> View {
@@ -28,16 +28,12 @@ pub(crate) fn shell(logger: Logger) -> View {
                 .attr("aria-hidden", "true")
                 .text("L"),
             el("b").text("Logdock"),
+            languages(logger),
         ]),
-        el("main").with([choose(
+        el("main").with([either(
             move || logger.device.with(Option::is_some),
-            move |known| {
-                if *known {
-                    with_logger(logger)
-                } else {
-                    before_logger(logger)
-                }
-            },
+            move || with_logger(logger),
+            move || before_logger(logger),
         )]),
         el("div")
             .class("drop-here")
@@ -49,25 +45,36 @@ pub(crate) fn shell(logger: Logger) -> View {
     ])
 }
 
+/// The choice of a language, each in its own words.
+fn languages(logger: Logger) -> View {
+    let shown = language();
+    el("select")
+        .class("language")
+        .attr("aria-label", say!("Language"))
+        // The page is loaded anew.
+        .flag("disabled", move || logger.is_updating())
+        .on("change", |event| choose_language(&input_value(&event)))
+        .with(LANGUAGES.map(|(code, name)| {
+            let is_shown = shown == code;
+            el("option")
+                .attr("value", code)
+                .attr("lang", code)
+                .property("selected", move || is_shown)
+                .text(name)
+        }))
+}
+
 fn before_logger(logger: Logger) -> View {
-    choose(
+    either(
         move || logger.connection.get() != Connection::Unsupported || logger.is_virtual(),
-        move |reachable| {
-            if *reachable {
-                all([welcome(logger), virtual_logger(logger), update(logger)])
-            } else {
-                unsupported(logger)
-            }
-        },
+        move || all([welcome(logger), virtual_logger(logger), update(logger)]),
+        move || unsupported(logger),
     )
 }
 
 /// The logger, and what one does with it.
 fn with_logger(logger: Logger) -> View {
-    let panels = move |has_settings: &bool| {
-        if !*has_settings {
-            return update_and_memory(logger);
-        }
+    let panels = move || {
         all([
             tabs(logger),
             panel(logger, Tab::Update, update_and_memory(logger)),
@@ -77,7 +84,11 @@ fn with_logger(logger: Logger) -> View {
     all([
         device_card(logger),
         virtual_logger(logger),
-        choose(move || logger.program.get() == Program::Application, panels),
+        either(
+            move || logger.program.get() == Program::Application,
+            panels,
+            move || update_and_memory(logger),
+        ),
         details(logger),
     ])
 }

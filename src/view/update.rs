@@ -4,16 +4,16 @@ use alloc::string::{String, ToString};
 
 use host::check::{Direction, Objection, Plan};
 use host::device::Device;
-use host::firmware_file::FirmwareFile;
+use host::firmware_file::{FileError, FirmwareFile};
 use protocol::device::{Outcome, Program};
-use protocol::image::Digest;
+use protocol::image::{Digest, Version};
 
 use super::course::course_view;
 use super::firmware_file::firmware_file_picker;
 use super::words::{kilobytes, short};
-use crate::dom::{View, all, button, choose, el, live, nothing, when};
+use crate::dom::{View, all, button, choose, either, el, live, nothing, when};
 use crate::logger::{Chosen, Logger, Unreadable};
-use crate::text::say;
+use crate::text::{said, say};
 
 /// Everything about new firmware.
 pub(crate) fn update(logger: Logger) -> View {
@@ -31,15 +31,10 @@ pub(crate) fn update(logger: Logger) -> View {
                 },
                 move |device| all(device.iter().map(|device| update_mode(logger, device))),
             ),
-            choose(
+            either(
                 move || logger.course.with(Option::is_some),
-                move |has_course| {
-                    if *has_course {
-                        course_view(logger)
-                    } else {
-                        before(logger)
-                    }
-                },
+                move || course_view(logger),
+                move || before(logger),
             ),
             when(
                 move || !logger.is_updating(),
@@ -56,7 +51,7 @@ fn before(logger: Logger) -> View {
         Chosen::Whole { file, .. } => match plan {
             None => waiting(file),
             Some(Ok(plan)) => plan_view(logger, file, plan),
-            Some(Err(objection)) => refused(logger, Some(&file.name), objection.to_string()),
+            Some(Err(objection)) => refused(logger, Some(&file.name), said(objection)),
         },
     };
     all([
@@ -130,22 +125,28 @@ fn notes(logger: Logger) -> View {
 
 /// How the latest update ended, when that needs saying.
 fn outcome_words(device: &Device) -> Option<String> {
-    let runs = device.running.map_or_else(String::new, |running| {
-        say!("The logger runs {version}.", version = running.version)
+    let running = device.running.map(|running| running.version);
+    how_it_ended(device.outcome, running)
+}
+
+/// How an update ended with which version running now, when that needs saying.
+pub(crate) fn how_it_ended(outcome: Outcome, running: Option<Version>) -> Option<String> {
+    let runs = running.map_or_else(String::new, |running| {
+        say!("The logger runs {version}.", version = running)
     });
-    match device.outcome {
+    match outcome {
         Outcome::None | Outcome::Installed(_) => None,
         Outcome::Refused(version, error) => Some(say!(
             "The logger did not install {version}. {reason} {runs}",
             version,
-            reason = host::check::explain(error),
+            reason = said(&host::check::explain(error)),
             runs
         )),
-        Outcome::Reverted(version) => Some(match device.running {
+        Outcome::Reverted(version) => Some(match running {
             Some(running) => say!(
                 "{version} did not start properly; {before} was put back.",
                 version,
-                before = running.version
+                before = running
             ),
             None => say!(
                 "{version} did not start properly and was taken back.",
@@ -169,7 +170,21 @@ fn unreadable(error: &Unreadable) -> String {
         Unreadable::NotLoaded => say!(
             "It could not be loaded from where this page came from. See whether this computer is online, and try again."
         ),
-        Unreadable::File(error) => error.to_string(),
+        Unreadable::File(FileError::HexLine {
+            line,
+            checksum: true,
+        }) => say!(
+            "Line {line} of the file has a wrong check sum: the file was changed or damaged. Download it again.",
+            line
+        ),
+        Unreadable::File(FileError::HexLine {
+            line,
+            checksum: false,
+        }) => say!(
+            "Line {line} of the file is not Intel HEX: the file was changed or damaged. Download it again.",
+            line
+        ),
+        Unreadable::File(error) => said(error),
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use virtual_logger_messages::Command;
 
-use crate::dom::{View, all, button, choose, el, live, when};
+use crate::dom::{View, all, button, either, el, live, when};
 use crate::logger::{Cable, Logger, Virtual};
 use crate::text::say;
 
@@ -55,15 +55,10 @@ fn bench(logger: Logger) -> View {
                 "The real bootloader and firmware on an emulated chip, in this tab. It remembers everything until you start over. Pull its cable or cut its power whenever you like, also in the middle of an update."
             )),
             el("div").class("row").with([
-                choose(
+                either(
                     move || cable() == Some(Cable::In),
-                    move |has_cable| {
-                        if *has_cable {
-                            hand(say!("Unplug"), Command::Unplug)
-                        } else {
-                            hand(say!("Plug in"), Command::Plug)
-                        }
-                    },
+                    move || hand(say!("Unplug"), Command::Unplug),
+                    move || hand(say!("Plug in"), Command::Plug),
                 ),
                 button(move || logger.handle_virtual(Command::Cut))
                     .flag("disabled", move || cable() == Some(Cable::NoPower))

@@ -7,7 +7,7 @@ use host::device::Device;
 use host::link::LinkError;
 use protocol::image::Digest;
 
-use crate::text::say;
+use crate::text::{said, say};
 
 /// A number with so many decimals. The browser writes it: Rust's own way would be a tenth of the page.
 pub(crate) fn decimal(number: f64, decimals: u8) -> String {
@@ -69,6 +69,6 @@ pub(crate) fn no_connection(error: &TalkError) -> String {
             "{error} Close other programs that use the logger, unplug it and plug it in again. On Linux, your user must be allowed to use serial ports (on many systems: be in the group dialout).",
             error
         ),
-        error => error.to_string(),
+        error => said(error),
     }
 }

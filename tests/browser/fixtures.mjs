@@ -42,11 +42,11 @@ export const test = base.extend({
   /** Whether the page may keep itself for times without a network; what it keeps no test could take away. */
   serviceWorkers: ['block', { option: true }],
 
-  started: async ({ viewport, colorScheme, serviceWorkers }, use) => {
+  started: async ({ viewport, colorScheme, locale, serviceWorkers }, use) => {
     const port = await freePort();
     const browser = await playwrightChromium.launch({ executablePath: chromium, args: [...QUIET, ...flags(port)] });
     const chooser = await Chooser.connect(port);
-    const context = await browser.newContext({ viewport, colorScheme, serviceWorkers });
+    const context = await browser.newContext({ viewport, colorScheme, locale, serviceWorkers });
     await use({ chooser, context });
     chooser.close();
     await browser.close();
