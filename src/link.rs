@@ -3,6 +3,7 @@
 pub(crate) mod serial;
 pub(crate) mod virtual_logger;
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use host::link::{Link, LinkError};

@@ -4,9 +4,12 @@
 //! alone talks to the logger. It holds no words for people, only the facts that views put into words, and it never
 //! says of a logger what that logger did not report.
 
-use std::sync::Arc;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 
-use futures_channel::mpsc::{UnboundedSender, unbounded};
 use host::check::{Objection, Plan, check};
 use host::conversation::TalkError;
 use host::device::Device;
@@ -14,22 +17,27 @@ use host::firmware_file::{FileError, FirmwareFile, LARGEST_FILE};
 use host::settings::{Setting, Value};
 use host::update::{Progress, UpdateError};
 use js_sys::Uint8Array;
-use leptos::prelude::*;
-use protocol::device::Program;
+use protocol::device::{HeldImage, Program};
 use protocol::image::Version;
 use protocol::message::Refusal;
 use protocol::record::Status;
 use protocol::settings::{Problem, SettingId};
 use virtual_logger_messages::{Command, Event};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{File, Response, SerialPort};
+use wasm_bindgen::JsValue;
+use web_sys::{File, SerialPort};
 
+use crate::dom::window;
+use crate::draft::Draft;
+use crate::fetch::fetch;
 use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
 use crate::link::virtual_logger::Hand;
+use crate::queue::{Sender, queue};
 use crate::session;
+use crate::signal::{Changed, Signal, changes};
+use crate::task::spawn;
 use crate::time::now;
+use core::ops::Deref;
 
 /// In the page's address, it asks for the virtual logger.
 const VIRTUAL: &str = "#virtual-logger";
@@ -106,7 +114,7 @@ pub(crate) enum Chosen {
     /// A whole image.
     Whole {
         /// The image.
-        file: Arc<FirmwareFile>,
+        file: Rc<FirmwareFile>,
         /// Seconds that reading and checking took.
         took: f64,
     },
@@ -177,6 +185,8 @@ pub(crate) struct Course {
     pub(crate) kept_version: Option<Version>,
     /// What is being installed.
     pub(crate) to: Version,
+    /// It is an image that the logger keeps: no file is checked, and nothing is copied.
+    pub(crate) is_kept: bool,
     /// The step under way; when the update ended, the one it ended in.
     pub(crate) step: Step,
     /// Seconds that the finished steps took, in their order.
@@ -221,12 +231,30 @@ pub(crate) enum Written {
     Failed(TalkError),
 }
 
+/// What one does with a logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tab {
+    /// New firmware.
+    Update,
+    /// Its settings.
+    Settings,
+}
+
+impl Tab {
+    /// All of them, in their order.
+    pub(crate) const ALL: [Tab; 2] = [Tab::Update, Tab::Settings];
+}
+
 /// What the session is told to do.
 pub(crate) enum Order {
     /// Use this port.
     Connect(SerialPort),
     /// Bring the chosen file onto the logger.
     Update,
+    /// Have the image installed that a logger in update mode keeps.
+    PutBack,
+    /// Have a logger in update mode start over.
+    Restart,
     /// Stop sending.
     Cancel,
     /// Change settings.
@@ -235,83 +263,102 @@ pub(crate) enum Order {
     Exchange,
 }
 
-/// The logger, as the page knows it.
+/// The logger, as the page knows it: one, for as long as the page is there.
 #[derive(Clone, Copy)]
-pub(crate) struct Logger {
+pub(crate) struct Logger(&'static State);
+
+impl Deref for Logger {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0
+    }
+}
+
+/// What is known and wanted.
+pub(crate) struct State {
     /// Whether it can be talked to.
-    pub(crate) connection: RwSignal<Connection>,
+    pub(crate) connection: Signal<Connection>,
     /// Which of its programs answers.
-    pub(crate) program: RwSignal<Program>,
+    pub(crate) program: Signal<Program>,
     /// What it last said of itself; stays when it is unplugged.
-    pub(crate) device: RwSignal<Option<Device>>,
+    pub(crate) device: Signal<Option<Device>>,
     /// What it measures; none when it is unplugged or does not measure.
-    pub(crate) status: RwSignal<Option<Status>>,
+    pub(crate) status: Signal<Option<Status>>,
     /// Its settings with the values it has.
-    pub(crate) settings: RwSignal<Vec<Setting>>,
+    pub(crate) settings: Signal<Vec<Setting>>,
     /// How the latest writing of settings ended.
-    pub(crate) written: RwSignal<Option<Written>>,
+    pub(crate) written: Signal<Option<Written>>,
     /// The firmware file.
-    pub(crate) chosen: RwSignal<Chosen>,
+    pub(crate) chosen: Signal<Chosen>,
     /// What an update with that file would do to this logger; none without both.
-    pub(crate) plan: Memo<Option<Result<Plan, Objection>>>,
+    pub(crate) plan: Signal<Option<Result<Plan, Objection>>>,
     /// The update.
-    pub(crate) course: RwSignal<Option<Course>>,
+    pub(crate) course: Signal<Option<Course>>,
     /// A version on trial that this page found and confirmed, without an update of its own.
-    pub(crate) confirmed: RwSignal<Option<Version>>,
+    pub(crate) confirmed: Signal<Option<Version>>,
     /// The virtual logger.
-    pub(crate) virtual_logger: RwSignal<Virtual>,
+    pub(crate) virtual_logger: Signal<Virtual>,
     /// Whether its memories outlive this visit.
-    pub(crate) virtual_is_kept: RwSignal<bool>,
-    hand: StoredValue<Option<Hand>, LocalStorage>,
-    orders: StoredValue<UnboundedSender<Order>, LocalStorage>,
+    pub(crate) virtual_is_kept: Signal<bool>,
+    /// What the person made of the settings and did not write yet.
+    pub(crate) drafts: Signal<Vec<(SettingId, Draft)>>,
+    /// What is looked at.
+    pub(crate) tab: Signal<Tab>,
+    /// Whether a file is being dragged over the page.
+    pub(crate) dragging: Signal<bool>,
+    /// Whether writing was asked for while a field held no value.
+    pub(crate) insisted: Signal<bool>,
+    /// Whether the details could be copied, once that was asked for.
+    pub(crate) copied: Signal<Option<bool>>,
+    hand: Signal<Option<Hand>>,
+    orders: Sender<Order>,
 }
 
 impl Logger {
     /// Begins to look for a logger that was chosen in an earlier visit, or starts the virtual one if the address asks for
     /// it.
-    pub(crate) fn new() -> Logger {
-        let (sender, orders) = unbounded();
-        let chosen = RwSignal::new(Chosen::Nothing);
-        let device = RwSignal::new(None::<Device>);
-        let plan = Memo::new(move |_| {
-            chosen.with(|chosen| match chosen {
-                Chosen::Whole { file, .. } => {
-                    device.with(|device| device.as_ref().map(|device| check(file, device)))
-                }
-                _ => None,
-            })
-        });
-        let logger = Logger {
-            connection: RwSignal::new(without_logger()),
-            program: RwSignal::new(Program::Application),
-            device,
-            status: RwSignal::new(None),
-            settings: RwSignal::new(Vec::new()),
-            written: RwSignal::new(None),
-            chosen,
-            plan,
-            course: RwSignal::new(None),
-            confirmed: RwSignal::new(None),
-            virtual_logger: RwSignal::new(
+    pub(crate) fn new() -> (Logger, Changed) {
+        let (sender, orders) = queue();
+        let (changes, changed) = changes();
+        let changes = &changes;
+        let logger = Logger(Box::leak(Box::new(State {
+            connection: Signal::new(changes, without_logger()),
+            program: Signal::new(changes, Program::Application),
+            device: Signal::new(changes, None),
+            status: Signal::new(changes, None),
+            settings: Signal::new(changes, Vec::new()),
+            written: Signal::new(changes, None),
+            chosen: Signal::new(changes, Chosen::Nothing),
+            plan: Signal::new(changes, None),
+            course: Signal::new(changes, None),
+            confirmed: Signal::new(changes, None),
+            virtual_logger: Signal::new(
+                changes,
                 if window().location().hash().as_deref() == Ok(VIRTUAL) {
                     Virtual::Starting
                 } else {
                     Virtual::Off(None)
                 },
             ),
-            virtual_is_kept: RwSignal::new(true),
-            hand: StoredValue::new_local(None),
-            orders: StoredValue::new_local(sender),
-        };
-        spawn_local(session::run(logger, serial(), orders));
-        logger
+            virtual_is_kept: Signal::new(changes, true),
+            drafts: Signal::new(changes, Vec::new()),
+            tab: Signal::new(changes, Tab::Update),
+            dragging: Signal::new(changes, false),
+            insisted: Signal::new(changes, false),
+            copied: Signal::new(changes, None),
+            hand: Signal::new(changes, None),
+            orders: sender,
+        })));
+        spawn(session::run(logger, serial(), orders));
+        (logger, changed)
     }
 
     /// Lets the person choose a logger. To be called from a click, before anything else.
     pub(crate) fn connect(self) {
         let Some(serial) = serial() else { return };
         let port = ask(&serial);
-        spawn_local(async move {
+        spawn(async move {
             match port.await {
                 Some(port) => self.order(Order::Connect(port)),
                 None => self.connection.update(|connection| {
@@ -325,20 +372,20 @@ impl Logger {
 
     /// Takes the files that were dropped or picked. Nothing is sent.
     pub(crate) fn choose(self, files: Vec<File>) {
-        if untrack(|| self.is_updating()) || files.is_empty() {
+        if self.is_updating() || files.is_empty() {
             return;
         }
         self.course.set(None);
         let [file] = files.as_slice() else {
-            self.chosen.set(Chosen::Refused {
+            self.set_chosen(Chosen::Refused {
                 name: None,
                 error: Unreadable::Several,
             });
             return;
         };
-        self.chosen.set(Chosen::Reading(file.name()));
+        self.set_chosen(Chosen::Reading(file.name()));
         let file = file.clone();
-        spawn_local(async move {
+        spawn(async move {
             let began = now();
             let read = read(&file).await;
             self.take(&file.name(), read, began);
@@ -347,13 +394,13 @@ impl Logger {
 
     /// Takes the update that is there to be tried, as if it had been dropped.
     pub(crate) fn choose_sample(self) {
-        if untrack(|| self.is_updating()) {
+        if self.is_updating() {
             return;
         }
         let (name, address) = SAMPLE;
         self.course.set(None);
-        self.chosen.set(Chosen::Reading(name.into()));
-        spawn_local(async move {
+        self.set_chosen(Chosen::Reading(name.into()));
+        spawn(async move {
             let began = now();
             let read = match fetch(address).await {
                 Ok(bytes) => FirmwareFile::read(name, &bytes).map_err(Unreadable::File),
@@ -364,9 +411,9 @@ impl Logger {
     }
 
     fn take(self, name: &str, read: Result<FirmwareFile, Unreadable>, began: f64) {
-        self.chosen.set(match read {
+        self.set_chosen(match read {
             Ok(file) => Chosen::Whole {
-                file: Arc::new(file),
+                file: Rc::new(file),
                 took: now() - began,
             },
             Err(error) => Chosen::Refused {
@@ -392,7 +439,7 @@ impl Logger {
 
     /// Does something to the virtual logger or its cable, at once.
     pub(crate) fn handle_virtual(self, command: Command) {
-        self.hand.with_value(|hand| {
+        self.hand.with(|hand| {
             if let Some(hand) = hand {
                 hand.act(command);
             }
@@ -412,7 +459,7 @@ impl Logger {
         });
     }
 
-    /// Whether the virtual logger is there; tracked.
+    /// Whether the virtual logger is there.
     pub(crate) fn is_virtual(self) -> bool {
         self.virtual_logger
             .with(|state| matches!(state, Virtual::There { .. }))
@@ -421,6 +468,16 @@ impl Logger {
     /// Brings the chosen file onto the logger.
     pub(crate) fn update(self) {
         self.order(Order::Update);
+    }
+
+    /// Has the image installed that a logger in update mode keeps.
+    pub(crate) fn put_back(self) {
+        self.order(Order::PutBack);
+    }
+
+    /// Has a logger in update mode try once more to start what it has.
+    pub(crate) fn restart(self) {
+        self.order(Order::Restart);
     }
 
     /// Stops an update that still sends.
@@ -434,13 +491,36 @@ impl Logger {
         self.order(Order::Write(changes));
     }
 
-    /// Whether an update is under way; tracked.
+    /// What the logger says of itself.
+    pub(crate) fn set_device(self, device: Option<Device>) {
+        self.device.set(device);
+        self.make_plan();
+    }
+
+    fn set_chosen(self, chosen: Chosen) {
+        self.chosen.set(chosen);
+        self.make_plan();
+    }
+
+    fn make_plan(self) {
+        self.plan.set(self.chosen.with(|chosen| match chosen {
+            Chosen::Whole { file, .. } => self.of_device(|device| check(file, device)),
+            _ => None,
+        }));
+    }
+
+    /// Reads from what the logger said of itself, when it has.
+    pub(crate) fn of_device<T>(self, read: impl FnOnce(&Device) -> T) -> Option<T> {
+        self.device.with(|device| device.as_ref().map(read))
+    }
+
+    /// Whether an update is under way.
     pub(crate) fn is_updating(self) -> bool {
         self.course
             .with(|course| course.as_ref().is_some_and(|course| course.end.is_none()))
     }
 
-    /// Whether the logger answers; tracked.
+    /// Whether the logger answers.
     pub(crate) fn is_connected(self) -> bool {
         self.connection
             .with(|connection| *connection == Connection::Connected)
@@ -448,17 +528,15 @@ impl Logger {
 
     fn order(self, order: Order) {
         // The session lives as long as the page.
-        self.orders.with_value(|orders| {
-            let _ = orders.unbounded_send(order);
-        });
+        self.orders.send(order);
     }
 }
 
 /// What the session reports.
 impl Logger {
     /// The chosen file, when it is one.
-    pub(crate) fn whole_file(self) -> Option<(Arc<FirmwareFile>, f64)> {
-        self.chosen.with_untracked(|chosen| match chosen {
+    pub(crate) fn whole_file(self) -> Option<(Rc<FirmwareFile>, f64)> {
+        self.chosen.with(|chosen| match chosen {
             Chosen::Whole { file, took } => Some((file.clone(), *took)),
             _ => None,
         })
@@ -466,19 +544,38 @@ impl Logger {
 
     /// An update with `file` begins.
     pub(crate) fn update_begins(self, device: &Device, file: &FirmwareFile, checked_in: f64) {
+        let total = file.image().len() as u32;
+        self.course_begins(device, file.version(), false, vec![checked_in], total);
+    }
+
+    /// An installation of an image that the logger keeps begins.
+    pub(crate) fn put_back_begins(self, device: &Device, kept: &HeldImage) {
+        // The steps that it does without take no time.
+        self.course_begins(device, kept.version, true, vec![0.0, 0.0], kept.length);
+    }
+
+    fn course_begins(
+        self,
+        device: &Device,
+        to: Version,
+        is_kept: bool,
+        took: Vec<f64>,
+        total: u32,
+    ) {
         self.confirmed.set(None);
         self.course.set(Some(Course {
             kept_version: device
                 .running
                 .filter(|_| !device.direct)
                 .map(|running| running.version),
-            to: file.version(),
-            step: Step::Copied,
-            took: vec![checked_in],
+            to,
+            is_kept,
+            step: Step::ALL[took.len()],
+            took,
             elapsed: 0.0,
             copying: Copying::Sending { rate: None },
             kept: 0,
-            total: file.image().len() as u32,
+            total,
             end: None,
             began: now(),
             run: None,
@@ -509,23 +606,33 @@ impl Logger {
     /// Whether it may still be stopped: the logger has not been told to install.
     pub(crate) fn may_cancel(self) -> bool {
         self.course
-            .with_untracked(|course| course.as_ref().is_some_and(Course::may_cancel))
+            .with(|course| course.as_ref().is_some_and(Course::may_cancel))
+    }
+
+    /// Whether the latest update came to its good end.
+    pub(crate) fn has_installed(self) -> bool {
+        self.course.with(|course| {
+            course
+                .as_ref()
+                .is_some_and(|course| course.end == Some(End::Installed))
+        })
     }
 
     /// Whether the virtual logger is to take the place of the real ones.
     pub(crate) fn wants_virtual(self) -> bool {
         self.virtual_logger
-            .with_untracked(|state| !matches!(state, Virtual::Off(_)))
+            .with(|state| !matches!(state, Virtual::Off(_)))
     }
 
     /// All that is known is of another logger.
     pub(crate) fn forget(self) {
-        self.hand.set_value(None);
+        self.hand.set(None);
         self.connection.set(without_logger());
         self.program.set(Program::Application);
-        self.device.set(None);
+        self.set_device(None);
         self.status.set(None);
         self.settings.set(Vec::new());
+        self.drafts.set(Vec::new());
         self.written.set(None);
         self.course.set(None);
         self.confirmed.set(None);
@@ -534,7 +641,7 @@ impl Logger {
 
     /// The virtual logger can be handled.
     pub(crate) fn give_hand(self, hand: Hand) {
-        self.hand.set_value(Some(hand));
+        self.hand.set(Some(hand));
     }
 
     /// Something happened to the virtual logger.
@@ -568,7 +675,7 @@ impl Logger {
         if event == PortEvent::Lost {
             self.status.set(None);
         }
-        if !untrack(|| self.is_updating()) {
+        if !self.is_updating() {
             return;
         }
         self.change_course(|course| match (event, course.step) {
@@ -616,6 +723,7 @@ impl Course {
                 (self.kept, self.total) = (kept, total);
             }
             Progress::Checking => self.copying = Copying::ReadingBack,
+            // Where nothing was copied it began with that.
             Progress::Installing => self.enter(Step::Restarted, now),
             Progress::Started => {
                 let returned = self.returned.unwrap_or(now);
@@ -659,17 +767,6 @@ fn remember_in_address(hash: &str) {
     };
     // Without it, a reload begins at the welcome.
     let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&(path + hash)));
-}
-
-async fn fetch(address: &str) -> Result<Vec<u8>, JsValue> {
-    let response: Response = JsFuture::from(window().fetch_with_str(address))
-        .await?
-        .unchecked_into();
-    if !response.ok() {
-        return Err(response.status_text().into());
-    }
-    let bytes = JsFuture::from(response.array_buffer()?).await?;
-    Ok(Uint8Array::new(&bytes).to_vec())
 }
 
 async fn read(file: &File) -> Result<FirmwareFile, Unreadable> {

@@ -4,20 +4,19 @@
 //! All it learns goes to [`Logger`]. It never decides to change a logger by itself, but for one thing: firmware on
 //! trial that answers is confirmed, because answering is what the trial is about.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::convert::Infallible;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::time::Duration;
 
-use futures_channel::mpsc::UnboundedReceiver;
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use gloo_timers::future::TimeoutFuture;
 use host::conversation::{Conversation, TalkError};
 use host::device::{Device, read_status};
 use host::link::{Link, LinkError};
 use host::settings;
-use host::update::update;
-use leptos::prelude::*;
+use host::update::{UpdateError, put_back, update};
 use protocol::device::{Phase, Program};
 use protocol::message::CommonRequest;
 use web_sys::Serial;
@@ -26,22 +25,22 @@ use crate::link::serial::SerialLink;
 use crate::link::virtual_logger::VirtualLink;
 use crate::link::{AnyLink, Port};
 use crate::logger::{Chosen, Connection, End, Hindrance, Logger, Order, Written};
+use crate::queue::Receiver;
+use crate::time::timer;
 
 /// How often the logger is asked what it measures.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// How often the elapsed time of an update is shown anew, in milliseconds.
-const TICK: u32 = 200;
+/// How often the elapsed time of an update is shown anew.
+const TICK: Duration = Duration::from_millis(200);
+/// How long a logger may stay away when it restarts.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a port that has just come is tried: the system may still be setting its permissions.
 const OPEN_TRIES: usize = 5;
 /// Between two tries.
 const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// Lives as long as the page.
-pub(crate) async fn run(
-    logger: Logger,
-    serial: Option<Serial>,
-    mut orders: UnboundedReceiver<Order>,
-) {
+pub(crate) async fn run(logger: Logger, serial: Option<Serial>, mut orders: Receiver<Order>) {
     let mut link = AnyLink {
         serial: serial
             .map(|serial| SerialLink::new(serial, move |event| logger.port_changed(event))),
@@ -100,7 +99,7 @@ fn exchange(link: &mut AnyLink, logger: Logger) {
 
 /// A port to try: one that the person chose now, or one chosen before that was plugged in. None when the person wants
 /// another kind of logger.
-async fn next_port(link: &mut AnyLink, orders: &mut UnboundedReceiver<Order>) -> Option<Port> {
+async fn next_port(link: &mut AnyLink, orders: &mut Receiver<Order>) -> Option<Port> {
     loop {
         match select(orders.next(), pin!(link.arrival())).await {
             Either::Left((Some(Order::Connect(port)), _)) => return Some(Port::Serial(port)),
@@ -134,7 +133,7 @@ async fn open(
 async fn attend<L: Link>(
     conversation: &mut Conversation<L>,
     logger: Logger,
-    orders: &mut UnboundedReceiver<Order>,
+    orders: &mut Receiver<Order>,
 ) -> Result<Infallible, TalkError> {
     get_to_know(conversation, logger).await?;
     loop {
@@ -163,6 +162,7 @@ async fn attend<L: Link>(
                 let lost = matches!(result, Err(TalkError::Link(_)));
                 if result.is_ok() {
                     read_settings(conversation, logger).await?;
+                    logger.drafts.set(Vec::new());
                 }
                 logger.written.set(Some(Written::from(result.clone())));
                 if lost {
@@ -170,6 +170,12 @@ async fn attend<L: Link>(
                 }
             }
             Some(Order::Exchange) => return Err(LinkError::Lost.into()),
+            Some(Order::PutBack) => put_back_kept(conversation, logger, orders).await?,
+            Some(Order::Restart) => {
+                conversation.tell(CommonRequest::Reboot).await?;
+                conversation.reopen(RESTART_TIMEOUT).await?;
+                get_to_know(conversation, logger).await?;
+            }
             // There is a logger already, or nothing to cancel any more.
             Some(Order::Connect(_) | Order::Cancel) | None => {}
         }
@@ -183,7 +189,7 @@ async fn get_to_know<L: Link>(
 ) -> Result<(), TalkError> {
     let program = conversation.hello().program;
     let mut device = Device::read(conversation).await?;
-    let same = logger.device.with_untracked(|before| {
+    let same = logger.device.with(|before| {
         before
             .as_ref()
             .is_some_and(|before| before.serial == device.serial)
@@ -193,6 +199,7 @@ async fn get_to_know<L: Link>(
         logger.confirmed.set(None);
         logger.written.set(None);
         logger.settings.set(Vec::new());
+        logger.drafts.set(Vec::new());
     }
     if let (Program::Application, Phase::Trial { .. }, Some(running)) =
         (program, device.phase, device.running)
@@ -205,12 +212,16 @@ async fn get_to_know<L: Link>(
             forget_failure(logger, &device);
         }
     }
+    if program == Program::Bootloader && logger.has_installed() {
+        // What it began with so well is not how it stands.
+        logger.course.set(None);
+    }
     logger.program.set(program);
     if logger
         .device
-        .with_untracked(|before| before.as_ref() != Some(&device))
+        .with(|before| before.as_ref() != Some(&device))
     {
-        logger.device.set(Some(device));
+        logger.set_device(Some(device));
     }
     if program == Program::Application {
         read_settings(conversation, logger).await?;
@@ -221,7 +232,7 @@ async fn get_to_know<L: Link>(
 
 /// An update that was given up has come to its good end after all.
 fn forget_failure(logger: Logger, device: &Device) {
-    let arrived = logger.chosen.with_untracked(|chosen| match chosen {
+    let arrived = logger.chosen.with(|chosen| match chosen {
         Chosen::Whole { file, .. } => device
             .running
             .is_some_and(|running| running.digest == file.digest()),
@@ -237,7 +248,7 @@ async fn read_settings<L: Link>(
     logger: Logger,
 ) -> Result<(), TalkError> {
     let settings = unless_refused(settings::read(conversation).await)?.unwrap_or_default();
-    if logger.settings.with_untracked(|before| *before != settings) {
+    if logger.settings.with(|before| *before != settings) {
         logger.settings.set(settings);
     }
     Ok(())
@@ -246,38 +257,70 @@ async fn read_settings<L: Link>(
 async fn bring_up_to_date<L: Link>(
     conversation: &mut Conversation<L>,
     logger: Logger,
-    orders: &mut UnboundedReceiver<Order>,
+    orders: &mut Receiver<Order>,
 ) -> Result<(), TalkError> {
     let Some((file, checked_in)) = logger.whole_file() else {
         return Ok(());
     };
-    let Some(device) = logger.device.get_untracked() else {
+    let Some(device) = logger.device.get() else {
         return Ok(());
     };
     logger.update_begins(&device, &file, checked_in);
     let end = {
-        let mut update = pin!(update(conversation, &device, &file, |progress| {
+        let update = update(conversation, &device, &file, |progress| {
             logger.update_progresses(progress);
-        }));
-        loop {
-            let meanwhile = select(orders.next(), TimeoutFuture::new(TICK));
-            match select(update.as_mut(), meanwhile).await {
-                Either::Left((Ok(device), _)) => {
-                    logger.device.set(Some(device));
-                    break End::Installed;
-                }
-                Either::Left((Err(error), _)) => break End::Failed(error),
-                Either::Right((Either::Left((Some(Order::Cancel), _)), _))
-                    if logger.may_cancel() =>
-                {
-                    break End::Cancelled;
-                }
-                Either::Right(_) => logger.update_waits(),
-            }
-        }
+        });
+        watch(Box::pin(update), logger, orders).await
     };
     logger.update_ends(end);
     get_to_know(conversation, logger).await
+}
+
+async fn put_back_kept<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+    orders: &mut Receiver<Order>,
+) -> Result<(), TalkError> {
+    let Some(device) = logger.device.get() else {
+        return Ok(());
+    };
+    let Some(kept) = device.kept() else {
+        return Ok(());
+    };
+    logger.put_back_begins(&device, &kept);
+    let end = {
+        let put_back = put_back(conversation, &device, |progress| {
+            logger.update_progresses(progress);
+        });
+        watch(Box::pin(put_back), logger, orders).await
+    };
+    logger.update_ends(end);
+    get_to_know(conversation, logger).await
+}
+
+/// What goes on until an installation ends.
+type Installation<'a> = Pin<Box<dyn Future<Output = Result<Device, UpdateError>> + 'a>>;
+
+/// Lets an installation run to its end, and stops it when the person wants that in time.
+async fn watch(
+    mut installation: Installation<'_>,
+    logger: Logger,
+    orders: &mut Receiver<Order>,
+) -> End {
+    loop {
+        let meanwhile = select(orders.next(), timer(TICK));
+        match select(installation.as_mut(), meanwhile).await {
+            Either::Left((Ok(device), _)) => {
+                logger.set_device(Some(device));
+                return End::Installed;
+            }
+            Either::Left((Err(error), _)) => return End::Failed(error),
+            Either::Right((Either::Left((Some(Order::Cancel), _)), _)) if logger.may_cancel() => {
+                return End::Cancelled;
+            }
+            Either::Right(_) => logger.update_waits(),
+        }
+    }
 }
 
 /// A refusal is an answer too: the logger does not offer it.

@@ -1,17 +1,57 @@
 //! The page's clock and its timer. It only measures how long something took; it never says what time it is.
 
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 
-use gloo_timers::future::TimeoutFuture;
+use wasm_bindgen::prelude::*;
+
+use crate::dom::window;
+use crate::queue::{Receiver, queue};
 
 /// Seconds since the page was opened.
 pub(crate) fn now() -> f64 {
-    web_sys::window()
-        .and_then(|window| window.performance())
+    window()
+        .performance()
         .map_or(0.0, |clock| clock.now() / 1000.0)
 }
 
+/// Ends when its time has passed; dropped before that, it never does.
+pub(crate) struct Timer {
+    passed: Receiver<()>,
+    number: i32,
+    /// Kept because the browser calls it.
+    _pass: Closure<dyn Fn()>,
+}
+
 /// Ends when this time has passed.
-pub(crate) fn timer(time: Duration) -> TimeoutFuture {
-    TimeoutFuture::new(time.as_millis().try_into().unwrap_or(u32::MAX))
+pub(crate) fn timer(time: Duration) -> Timer {
+    let (sender, passed) = queue();
+    let pass = Closure::<dyn Fn()>::new(move || {
+        sender.send(());
+    });
+    let number = window().set_timeout_with_callback_and_timeout_and_arguments_0(
+        pass.as_ref().unchecked_ref(),
+        time.as_millis().try_into().unwrap_or(i32::MAX),
+    );
+    Timer {
+        passed,
+        // It fails for what is no function.
+        number: number.unwrap_or_default(),
+        _pass: pass,
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context) -> Poll<()> {
+        Pin::new(&mut self.passed.next()).poll(context).map(drop)
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        window().clear_timeout_with_handle(self.number);
+    }
 }

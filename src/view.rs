@@ -4,8 +4,8 @@
 mod course;
 mod details;
 mod device_card;
-mod dynamic;
 mod firmware_file;
+mod memory_map;
 mod settings;
 pub(crate) mod shell;
 mod update;

@@ -84,11 +84,11 @@ impl Work {
 
     /// What it takes on average, in amperes.
     pub fn current(&self) -> f64 {
-        let stop = LONGEST_STOP.as_secs_f64();
-        let interval = self.interval.as_secs_f64().max(0.1);
         if !self.records {
-            return WAITING + WAKE / stop;
+            return WAITING + WAKE / LONGEST_STOP.as_secs_f64();
         }
+        let interval_millis = self.interval.as_millis().max(100);
+        let interval = interval_millis as f64 / 1000.0;
         let measured = self
             .channels
             .iter()
@@ -100,13 +100,13 @@ impl Work {
         }
         let room = SEGMENT_DATA / self.channels.record_length().max(1);
         // One that comes just when it is time to write comes along.
-        let in_time = (self.save_after.as_secs_f64() / interval).floor() + 1.0;
+        let in_time = self.save_after.as_millis() / interval_millis + 1;
         let records = (room.min(MAX_RECORDS) as f64)
             .min(f64::from(self.save_records.max(1)))
-            .min(in_time);
+            .min(in_time as f64);
         // It wakes up for records, and in between for its watchdog.
-        let feeds = (interval / stop).ceil() - 1.0;
-        WAITING + (record + SEGMENT / records + WAKE * feeds) / interval
+        let feeds = interval_millis.div_ceil(LONGEST_STOP.as_millis()) - 1;
+        WAITING + (record + SEGMENT / records + WAKE * feeds as f64) / interval
     }
 
     /// How long a battery of this many milliampere-hours lasts.

@@ -73,7 +73,7 @@ impl fmt::Display for Objection {
     }
 }
 
-impl std::error::Error for Objection {}
+impl core::error::Error for Objection {}
 
 /// What is wrong with an image and what to do, in words for the logger's owner.
 pub fn explain(error: ImageError) -> &'static str {

@@ -1,5 +1,6 @@
 //! Requests and answers over a link: sequence numbers, retries, and what a refusal means in words.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -75,7 +76,7 @@ impl fmt::Display for TalkError {
     }
 }
 
-impl std::error::Error for TalkError {}
+impl core::error::Error for TalkError {}
 
 fn describe_refusal(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
     f.write_str(match refusal {

@@ -3,6 +3,9 @@
 //! Times are UTC in ISO 8601, numbers have a point and all their decimals, and what is not known is an empty cell. What
 //! the columns mean is in docs/data.md.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use protocol::record::{Channel, ResetCause};

@@ -3,9 +3,11 @@
 //! One segment is looked at after the other, so any amount of data takes the same memory. Nothing is invented: a record
 //! without a known time has none, and values whose layout was lost have none either.
 
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
-use std::rc::Rc;
 
 use protocol::image::Version;
 use protocol::record::{
@@ -25,7 +27,7 @@ pub struct Decimal {
 impl Decimal {
     /// The nearest binary number.
     pub fn to_f64(self) -> f64 {
-        self.units as f64 / 10f64.powi(self.decimals.into())
+        self.units as f64 / 10u64.pow(self.decimals.into()) as f64
     }
 }
 

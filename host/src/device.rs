@@ -1,5 +1,7 @@
 //! Who the logger is, in values that the caller may keep.
 
+use alloc::string::String;
+
 use protocol::device::{HeldImage, Outcome, Phase, SerialNumber};
 use protocol::image::{Target, Version};
 use protocol::message::{CommonRequest, CommonResponse, LoggerRequest, LoggerResponse};
@@ -41,6 +43,15 @@ pub struct Device {
 }
 
 impl Device {
+    /// What a logger in update mode installs when it is told to install and nothing was sent: a staged image whose
+    /// installation did not end, else the one before.
+    pub fn kept(&self) -> Option<HeldImage> {
+        match self.phase {
+            Phase::Pending | Phase::Installing => self.staged,
+            Phase::Idle | Phase::Trial { .. } | Phase::Reverting => self.previous,
+        }
+    }
+
     /// Asks the logger.
     pub async fn read<L: Link>(conversation: &mut Conversation<L>) -> Result<Device, TalkError> {
         conversation

@@ -2,16 +2,19 @@
 //!
 //! Nothing here needs a logger: a file can be dropped first and the logger connected later.
 
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
-use ihex::{Reader, ReaderError, Record};
 use protocol::image::{Digest, HEADER_LENGTH, Header, ImageError, MAX_TRAILER, Trailer, Version};
 use sha2::{Digest as _, Sha256};
 
 /// The largest file that is looked at, in bytes; a .hex of a full slot is about 100 KB.
 pub const LARGEST_FILE: usize = 4 << 20;
 /// The largest span of addresses a .hex may cover.
-const LARGEST_SPAN: u32 = 1 << 20;
+const LARGEST_SPAN: usize = 1 << 20;
 /// What flash holds where a .hex says nothing: this chip's erased cells read as zero.
 const ERASED: u8 = 0x00;
 
@@ -83,7 +86,7 @@ impl fmt::Display for FileError {
     }
 }
 
-impl std::error::Error for FileError {}
+impl core::error::Error for FileError {}
 
 impl FirmwareFile {
     /// Reads a dropped file and checks that it is whole.
@@ -198,7 +201,9 @@ fn hex_text(bytes: &[u8]) -> Option<&str> {
 /// Address and bytes of what an Intel HEX file describes, gaps filled with what erased flash holds.
 fn read_hex(text: &str) -> Result<(u32, Vec<u8>), FileError> {
     let mut base = 0u32;
-    let mut pieces: Vec<(u32, Vec<u8>)> = Vec::new();
+    // All data one after the other, and which address each piece of it begins at.
+    let mut data = Vec::new();
+    let mut pieces: Vec<(u32, Range<usize>)> = Vec::new();
     let mut ended = false;
     // Lines are handed over one by one, so that an error can name its line.
     for (index, line) in text.lines().enumerate() {
@@ -213,34 +218,69 @@ fn read_hex(text: &str) -> Result<(u32, Vec<u8>), FileError> {
         if ended {
             return Err(wrong(false));
         }
-        let record = match Reader::new(line).next() {
-            Some(Ok(record)) => record,
-            Some(Err(ReaderError::ChecksumMismatch(..))) => return Err(wrong(true)),
-            _ => return Err(wrong(false)),
+        let digits = line.strip_prefix(':').ok_or(wrong(false))?;
+        let begin = data.len();
+        for pair in digits.as_bytes().chunks(2) {
+            data.push(hex_byte(pair).ok_or(wrong(false))?);
+        }
+        let [length, high, low, kind, content @ .., _checksum] = &data[begin..] else {
+            return Err(wrong(false));
         };
-        match record {
-            Record::Data { offset, value } => pieces.push((base + u32::from(offset), value)),
-            Record::ExtendedSegmentAddress(segment) => base = u32::from(segment) << 4,
-            Record::ExtendedLinearAddress(upper) => base = u32::from(upper) << 16,
+        if content.len() != usize::from(*length) {
+            return Err(wrong(false));
+        }
+        let sum = |sum: u8, byte: &u8| sum.wrapping_add(*byte);
+        if data[begin..].iter().fold(0, sum) != 0 {
+            return Err(wrong(true));
+        }
+        // The kinds of record, from Intel's specification of the format.
+        match (*kind, content) {
+            (0, content) => {
+                let address = base + u32::from(u16::from_be_bytes([*high, *low]));
+                let content = begin + 4..begin + 4 + content.len();
+                pieces.push((address, content));
+            }
+            (1, []) => ended = true,
+            (2, &[high, low]) => base = u32::from(u16::from_be_bytes([high, low])) << 4,
+            (4, &[high, low]) => base = u32::from(u16::from_be_bytes([high, low])) << 16,
             // Where a debugger would begin: means nothing to an image.
-            Record::StartSegmentAddress { .. } | Record::StartLinearAddress(_) => {}
-            Record::EndOfFile => ended = true,
+            (3 | 5, [_, _, _, _]) => {}
+            _ => return Err(wrong(false)),
         }
     }
     if !ended {
         return Err(FileError::HexEnd);
     }
-    pieces.retain(|(_, bytes)| !bytes.is_empty());
-    pieces.sort_by_key(|(address, _)| *address);
-    let start = pieces.first().ok_or(FileError::NotFirmware)?.0;
-    let mut image: Vec<u8> = Vec::new();
-    for (address, bytes) in pieces {
-        let offset = address - start;
-        if offset > LARGEST_SPAN || (offset as usize) < image.len() {
+    pieces.retain(|(_, content)| !content.is_empty());
+    let addresses = pieces.iter().map(|(address, _)| *address);
+    let start = addresses.min().ok_or(FileError::NotFirmware)?;
+    let place = |(address, content): &(u32, Range<usize>)| {
+        let offset = (address - start) as usize;
+        offset..offset + content.len()
+    };
+    let length = pieces.iter().map(|piece| place(piece).end).max();
+    let length = length.unwrap_or_default();
+    if length > LARGEST_SPAN {
+        return Err(FileError::HexLayout);
+    }
+    let mut image = vec![ERASED; length];
+    let mut taken = vec![false; length];
+    for piece in &pieces {
+        let place = place(piece);
+        if taken[place.clone()].contains(&true) {
             return Err(FileError::HexLayout);
         }
-        image.resize(offset as usize, ERASED);
-        image.extend(bytes);
+        taken[place.clone()].fill(true);
+        image[place].copy_from_slice(&data[piece.1.clone()]);
     }
     Ok((start, image))
+}
+
+/// Two hexadecimal digits; none when they are none.
+fn hex_byte(pair: &[u8]) -> Option<u8> {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    match *pair {
+        [high, low] => Some((digit(high)? << 4 | digit(low)?) as u8),
+        _ => None,
+    }
 }

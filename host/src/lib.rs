@@ -3,6 +3,10 @@
 //! It knows no browser, no serial port and no clock: all that is behind [`link::Link`]. It never tells the caller that
 //! something succeeded which the logger itself did not report.
 
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
 pub mod battery;
 pub mod check;
 pub mod conversation;
@@ -13,8 +17,6 @@ pub mod firmware_file;
 pub mod link;
 pub mod log;
 pub mod settings;
-#[cfg(feature = "json")]
-pub mod settings_file;
 pub mod time;
 pub mod update;
 

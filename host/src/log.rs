@@ -4,6 +4,7 @@
 //! It holds [`CHUNK`] segments at most, so a full log takes no more memory than a short one. It never says of a segment
 //! that it is there when the logger did not send it whole.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Range, RangeInclusive};
 

@@ -2,6 +2,9 @@
 //!
 //! It reads no clock.
 
+use alloc::format;
+use alloc::string::String;
+
 const DAY: i64 = 86_400_000;
 
 /// Milliseconds since 1970 as `2026-11-22T10:09:04.123Z`.

@@ -7,7 +7,8 @@ use core::fmt;
 use core::time::Duration;
 
 use protocol::device::{Outcome, Phase, Program};
-use protocol::message::CommonRequest;
+use protocol::image::Digest;
+use protocol::message::{CommonRequest, Refusal};
 
 use crate::check::{Objection, check, explain};
 use crate::conversation::{Conversation, TalkError};
@@ -109,7 +110,7 @@ impl fmt::Display for UpdateError {
     }
 }
 
-impl std::error::Error for UpdateError {}
+impl core::error::Error for UpdateError {}
 
 /// Brings `file` onto the logger. `device` is what the logger last said of itself; the result is what it says in the
 /// end. Dropping the future cancels: the logger then keeps what it runs, and a later update goes on from where this
@@ -123,13 +124,6 @@ pub async fn update<L: Link>(
     check(file, device).map_err(UpdateError::Objection)?;
     let digest = file.digest();
     let total = file.image().len() as u32;
-    // In update mode an image that is whole does not run.
-    let runs = |conversation: &Conversation<L>, device: &Device| {
-        conversation.hello().program == Program::Application
-            && device
-                .running
-                .is_some_and(|running| running.digest == digest)
-    };
     let mut kept = 0;
 
     let after = loop {
@@ -156,25 +150,58 @@ pub async fn update<L: Link>(
                 progress(Progress::Unplugged { kept, total });
                 let back = come_back(conversation, device, REPLUG_TIMEOUT).await?;
                 // It lost power after it was told to install, and has done so.
-                if runs(conversation, &back) {
+                if runs(conversation, &back, digest) {
                     break back;
                 }
             }
             Err(error) => return Err(error),
         }
     };
-    if !runs(conversation, &after) {
+    conclude(conversation, after, digest, progress).await
+}
+
+/// Has a logger in update mode install the image that it [keeps](Device::kept). The result is what it says in the end.
+pub async fn put_back<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+    mut progress: impl FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    let Some(kept) = device.kept() else {
+        return Err(TalkError::Refused(Refusal::NothingStaged).into());
+    };
+    conversation.tell(CommonRequest::Install).await?;
+    progress(Progress::Installing);
+    let after = restart(conversation, device).await?;
+    conclude(conversation, after, kept.digest, progress).await
+}
+
+/// Confirms the image that was to be installed, if it is the one that runs.
+async fn conclude<L: Link>(
+    conversation: &mut Conversation<L>,
+    after: Device,
+    digest: Digest,
+    mut progress: impl FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    if !runs(conversation, &after, digest) {
         return Err(not_installed(after));
     }
     progress(Progress::Started);
     progress(Progress::Confirming);
     conversation.tell(CommonRequest::Confirm { digest }).await?;
     let confirmed = Device::read(conversation).await?;
-    if runs(conversation, &confirmed) && confirmed.phase == Phase::Idle {
+    if runs(conversation, &confirmed, digest) && confirmed.phase == Phase::Idle {
         Ok(confirmed)
     } else {
         Err(not_installed(confirmed))
     }
+}
+
+/// Whether the logger runs this image. In update mode an image that is whole does not run.
+fn runs<L: Link>(conversation: &Conversation<L>, device: &Device, digest: Digest) -> bool {
+    conversation.hello().program == Program::Application
+        && device
+            .running
+            .is_some_and(|running| running.digest == digest)
 }
 
 /// Has the application of a logger without an image store hand over to the bootloader, which can write flash.
@@ -234,7 +261,7 @@ async fn restart<L: Link>(
         tries += 1;
         // The plug was pulled before the logger had heard of the restart.
         let waits = match back.phase {
-            Phase::Pending => true,
+            Phase::Pending | Phase::Reverting => true,
             Phase::Installing => back.direct,
             _ => false,
         };

@@ -3,22 +3,24 @@
 //! One [`SerialLink`] lives as long as the page: ports come and go, it stays. It never asks for permission by itself;
 //! only [`ask`] does, from a click. It does not know what is said, and never drops a byte that came while nobody waited.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use host::link::{Link, LinkError};
 use js_sys::{Reflect, Uint8Array};
 use protocol::device::{USB_PRODUCT_ID, USB_VENDOR_ID};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{
     DomException, ReadableStream, ReadableStreamDefaultReader, Serial, SerialOptions, SerialPort,
     SerialPortFilter, SerialPortRequestOptions, WritableStreamDefaultWriter,
 };
 
 use super::PortEvent;
+use crate::dom::window;
+use crate::queue::{Receiver, Sender, queue};
+use crate::task::spawn;
 use crate::time::{now, timer};
 
 /// Means nothing over USB; the rate of a bridge, where there is one.
@@ -34,7 +36,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The browser's Web Serial; none when it does not have it.
 pub(crate) fn serial() -> Option<Serial> {
-    let navigator = web_sys::window()?.navigator();
+    let navigator = window().navigator();
     let serial = Reflect::get(&navigator, &"serial".into()).ok()?;
     (!serial.is_undefined()).then(|| serial.unchecked_into())
 }
@@ -55,7 +57,7 @@ pub(crate) fn ask(serial: &Serial) -> impl Future<Output = Option<SerialPort>> +
 /// Ports, of which at most one is open.
 pub(crate) struct SerialLink {
     serial: Serial,
-    arrivals: UnboundedReceiver<()>,
+    arrivals: Receiver<()>,
     /// Kept because the browser calls it.
     _on_connect: Closure<dyn FnMut()>,
     watch: Box<dyn Fn(PortEvent)>,
@@ -68,17 +70,17 @@ struct OpenPort {
     port: SerialPort,
     writer: WritableStreamDefaultWriter,
     /// Ends when nothing reads from the port any more.
-    incoming: UnboundedReceiver<Vec<u8>>,
-    stop: UnboundedSender<()>,
+    incoming: Receiver<Vec<u8>>,
+    stop: Sender<()>,
 }
 
 impl SerialLink {
     /// `watch` is told when a port opens or vanishes.
     pub(crate) fn new(serial: Serial, watch: impl Fn(PortEvent) + 'static) -> Self {
-        let (arrived, arrivals) = unbounded();
+        let (arrived, arrivals) = queue();
         // A listener with `once` is never called for real events in Chromium 156.
         let on_connect = Closure::<dyn FnMut()>::new(move || {
-            let _ = arrived.unbounded_send(());
+            arrived.send(());
         });
         // Should it fail, ports are still found by looking.
         let _ =
@@ -122,9 +124,9 @@ impl SerialLink {
         self.others = self.known().await;
         self.others.retain(|other| *other != port);
         let writer = port.writable().get_writer().map_err(describe)?;
-        let (received, incoming) = unbounded();
-        let (stop, stopped) = unbounded();
-        spawn_local(read_all(port.clone(), received, stopped));
+        let (received, incoming) = queue();
+        let (stop, stopped) = queue();
+        spawn(read_all(port.clone(), received, stopped));
         self.open = Some(OpenPort {
             port,
             writer,
@@ -141,7 +143,7 @@ impl SerialLink {
             return;
         };
         // A port that is gone refuses all of this, and is closed then.
-        let _ = open.stop.unbounded_send(());
+        open.stop.send(());
         while open.incoming.next().await.is_some() {}
         let _ = open.writer.abort().await;
         open.writer.release_lock();
@@ -227,11 +229,7 @@ impl Link for SerialLink {
 }
 
 /// Hands over all that comes until the port is lost or `stopped` says so; then gives the port's stream back.
-async fn read_all(
-    port: SerialPort,
-    received: UnboundedSender<Vec<u8>>,
-    mut stopped: UnboundedReceiver<()>,
-) {
+async fn read_all(port: SerialPort, received: Sender<Vec<u8>>, mut stopped: Receiver<()>) {
     // After an overrun the port has a new stream; after it is lost, none.
     while let Ok(readable) = JsValue::from(port.readable()).dyn_into::<ReadableStream>() {
         let Ok(reader) = ReadableStreamDefaultReader::new(&readable) else {
@@ -241,7 +239,7 @@ async fn read_all(
             match select(reader.read().into_future(), stopped.next()).await {
                 Either::Left((Ok(chunk), _)) => match chunk_bytes(&chunk) {
                     Some(bytes) => {
-                        let _ = received.unbounded_send(bytes);
+                        received.send(bytes);
                     }
                     None => {
                         reader.release_lock();

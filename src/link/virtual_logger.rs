@@ -3,12 +3,12 @@
 //! Its port comes, goes and loses bytes as a real one does. It does not know what is said, and never drops a byte that
 //! came while nobody waited.
 
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::time::Duration;
-use std::rc::Rc;
 
-use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use host::link::{Link, LinkError};
 use js_sys::Uint8Array;
@@ -17,6 +17,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker};
 
 use super::PortEvent;
+use crate::queue::{Receiver, Sender, queue};
 use crate::time::{now, timer};
 
 /// The script of the Worker, beside the page.
@@ -44,7 +45,7 @@ impl Hand {
 pub(crate) struct VirtualLink {
     worker: Worker,
     port: Rc<RefCell<Port>>,
-    arrivals: UnboundedReceiver<()>,
+    arrivals: Receiver<()>,
     open: Option<OpenPort>,
     watch: Box<dyn Fn(PortEvent)>,
     /// Kept because the browser calls them.
@@ -61,14 +62,14 @@ struct Port {
 }
 
 struct Outlet {
-    received: UnboundedSender<Vec<u8>>,
-    taken: UnboundedSender<usize>,
+    received: Sender<Vec<u8>>,
+    taken: Sender<usize>,
 }
 
 struct OpenPort {
     /// Ends when the port is lost.
-    incoming: UnboundedReceiver<Vec<u8>>,
-    taken: UnboundedReceiver<usize>,
+    incoming: Receiver<Vec<u8>>,
+    taken: Receiver<usize>,
     /// Bytes that were sent and not taken yet.
     on_the_way: usize,
 }
@@ -81,13 +82,13 @@ impl VirtualLink {
     ) -> Result<VirtualLink, JsValue> {
         let worker = Worker::new(SCRIPT)?;
         let port = Rc::new(RefCell::new(Port::default()));
-        let (arrived, arrivals) = unbounded();
+        let (arrived, arrivals) = queue();
         let on_message = {
             let (port, tell) = (port.clone(), tell.clone());
             Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
                 let event = port.borrow_mut().take(&message.data());
                 if event == Some(Event::Plugged) {
-                    let _ = arrived.unbounded_send(());
+                    arrived.send(());
                 }
                 if let Some(event) = event {
                     tell(event);
@@ -138,8 +139,8 @@ impl VirtualLink {
         if !self.is_plugged() {
             return Err(LinkError::Lost);
         }
-        let (received, incoming) = unbounded();
-        let (took, taken) = unbounded();
+        let (received, incoming) = queue();
+        let (took, taken) = queue();
         self.port.borrow_mut().outlet = Some(Outlet {
             received,
             taken: took,
@@ -182,13 +183,13 @@ impl Port {
     fn take(&mut self, message: &JsValue) -> Option<Event> {
         if let Some(bytes) = message.dyn_ref::<Uint8Array>() {
             if let Some(outlet) = &self.outlet {
-                let _ = outlet.received.unbounded_send(bytes.to_vec());
+                outlet.received.send(bytes.to_vec());
             }
             return None;
         }
         if let Some(count) = message.as_f64() {
             if let Some(outlet) = &self.outlet {
-                let _ = outlet.taken.unbounded_send(count as usize);
+                outlet.taken.send(count as usize);
             }
             return None;
         }
@@ -208,7 +209,7 @@ impl Link for VirtualLink {
         // It fails for what cannot be copied; bytes can.
         let _ = self.worker.post_message(&Uint8Array::from(bytes));
         open.on_the_way += bytes.len();
-        while let Ok(count) = open.taken.try_recv() {
+        while let Some(count) = open.taken.take() {
             open.on_the_way = open.on_the_way.saturating_sub(count);
         }
         while open.on_the_way > ON_THE_WAY {

@@ -1,56 +1,74 @@
 //! An update under way, step by step, and how it went. It says "running" only in the logger's own words.
 
-use leptos::prelude::*;
+use alloc::string::{String, ToString};
 
-use super::dynamic::{flag, follow, text, when};
-use super::words::{decimal, kilobytes, seconds, short};
+use host::update::UpdateError;
+
+use super::update::how_it_ended;
+use super::words::{decimal, kilobytes, no_connection, seconds, short};
+use crate::dom::{View, all, button, choose, el, live, nothing, when, words};
 use crate::logger::{Chosen, Copying, Course, End, Logger, Step};
+use crate::text::{said, say};
 
 /// The steps, what may be done meanwhile, and the end.
-#[component]
-pub(crate) fn CourseView(logger: Logger) -> impl IntoView {
-    let end = Memo::new(move |_| logger.course.with(|course| course.as_ref()?.end.clone()));
-    let outcome = move || match end.get() {
-        None => ().into_any(),
-        Some(End::Installed) => view! { <Installed logger /> }.into_any(),
-        Some(End::Cancelled) => view! {
-            <p class="note" role="status">
-                {of(logger, stopped)}
-            </p>
-            <Again logger label="Go on" />
-        }
-        .into_any(),
-        Some(End::Failed(error)) => view! {
-            <div class="refusal" role="alert">
-                <p>{error.to_string()}</p>
-                <p>{what_runs(logger)}</p>
-            </div>
-            <Again logger label="Try again" />
-        }
-        .into_any(),
+pub(crate) fn course_view(logger: Logger) -> View {
+    let outcome = move |end: &Option<End>| match end {
+        None => nothing(),
+        Some(End::Installed) => el("p")
+            .class("note")
+            .attr("role", "status")
+            .text(live(move || installed(logger))),
+        Some(End::Cancelled) => all([
+            el("p")
+                .class("note")
+                .attr("role", "status")
+                .text(live(move || of(logger, stopped))),
+            again(logger, say!("Go on")),
+        ]),
+        Some(End::Failed(error)) => all([
+            el("div").class("refusal").attr("role", "alert").with([
+                el("p").text(failure(error)),
+                el("p").text(live(move || what_runs(logger))),
+            ]),
+            again(logger, say!("Try again")),
+        ]),
     };
     let stop = move || {
-        view! {
-            <div class="row">
-                <button type="button" on:click=move |_| logger.cancel_update()>
-                    "Stop"
-                </button>
-                <small>"What the logger has received so far is kept for the next time."</small>
-            </div>
-        }
-        .into_any()
+        el("div").class("row").with([
+            button(move || logger.cancel_update()).text(say!("Stop")),
+            el("small").text(say!(
+                "What the logger has received so far is kept for the next time."
+            )),
+        ])
     };
-    view! {
-        <h2>{text(move || of(logger, heading))}</h2>
-        <p class="under">{text(move || of(logger, promise))}</p>
-        <ol class="steps">
-            {Step::ALL.map(|step| view! { <StepItem logger step /> }).into_iter().collect_view()}
-        </ol>
-        <p class="unseen" aria-live="polite">
-            {text(move || of(logger, announcement))}
-        </p>
-        {when(flag(move || of(logger, Course::may_cancel)), stop)}
-        {follow(Box::new(outcome))}
+    all([
+        el("h2").text(live(move || of(logger, heading))),
+        el("p")
+            .class("under")
+            .text(live(move || of(logger, promise))),
+        el("ol")
+            .class("steps")
+            .with(Step::ALL.map(|step| step_item(logger, step))),
+        el("p")
+            .class("unseen")
+            .attr("aria-live", "polite")
+            .text(live(move || of(logger, announcement))),
+        when(move || of(logger, Course::may_cancel), stop),
+        choose(
+            move || logger.course.with(|course| course.as_ref()?.end.clone()),
+            outcome,
+        ),
+    ])
+}
+
+/// Why it did not come to its good end.
+fn failure(error: &UpdateError) -> String {
+    match error {
+        UpdateError::Objection(objection) => said(objection),
+        UpdateError::Talk(error) => no_connection(error),
+        UpdateError::NotInstalled { outcome, running } => how_it_ended(*outcome, *running)
+            .unwrap_or_else(|| say!("The logger did not install the new firmware.")),
+        UpdateError::OtherLogger => said(error),
     }
 }
 
@@ -62,11 +80,19 @@ fn of<T: Default>(logger: Logger, read: impl FnOnce(&Course) -> T) -> T {
 }
 
 fn heading(course: &Course) -> String {
+    let to = course.to;
+    if course.is_kept {
+        return match course.end {
+            None => say!("Putting {to} back", to),
+            Some(End::Installed) => say!("{to} is back", to),
+            Some(End::Cancelled | End::Failed(_)) => say!("{to} could not be put back", to),
+        };
+    }
     match course.end {
-        None => format!("Updating to {}", course.to),
-        Some(End::Installed) => format!("Updated to {}", course.to),
-        Some(End::Cancelled) => format!("The update to {} was stopped", course.to),
-        Some(End::Failed(_)) => format!("The update to {} did not go through", course.to),
+        None => say!("Updating to {to}", to),
+        Some(End::Installed) => say!("Updated to {to}", to),
+        Some(End::Cancelled) => say!("The update to {to} was stopped", to),
+        Some(End::Failed(_)) => say!("The update to {to} did not go through", to),
     }
 }
 
@@ -75,11 +101,17 @@ fn promise(course: &Course) -> String {
         return String::new();
     }
     match course.kept_version {
-        Some(from) => format!(
-            "You may unplug at any time: the logger keeps {from} until {} has proven itself.",
-            course.to
+        Some(from) if !course.is_kept => say!(
+            "You may unplug at any time: the logger keeps {from} until {to} has proven itself.",
+            from,
+            to = course.to
         ),
-        _ => "Should the cable come out, plug it in again: the logger waits in update mode and takes the firmware again.".into(),
+        _ if course.is_kept => say!(
+            "You may unplug at any time: the logger goes on by itself as soon as it has power."
+        ),
+        _ => say!(
+            "Should the cable come out, plug it in again: the logger waits in update mode and takes the firmware again."
+        ),
     }
 }
 
@@ -114,21 +146,20 @@ fn state(step: Step, course: &Course) -> State {
 fn title(step: Step, course: &Course, state: State) -> String {
     let now = state == State::Now;
     match step {
-        Step::Checked => "File checked".into(),
-        Step::Copied if now => "Copying to the logger".into(),
-        Step::Copied => "Copied to the logger".into(),
-        Step::Restarted if now => "Restarting".into(),
-        Step::Restarted => "Restarted".into(),
-        Step::Installed if now => "Checking again and installing".into(),
-        Step::Installed => "Checked again and installed".into(),
-        Step::Started => format!("First start of {}", course.to),
-        Step::Confirmed if now => "Confirming".into(),
-        Step::Confirmed => "Confirmed by this page".into(),
+        Step::Checked => say!("File checked"),
+        Step::Copied if now => say!("Copying to the logger"),
+        Step::Copied => say!("Copied to the logger"),
+        Step::Restarted if now => say!("Restarting"),
+        Step::Restarted => say!("Restarted"),
+        Step::Installed if now => say!("Checking again and installing"),
+        Step::Installed => say!("Checked again and installed"),
+        Step::Started => say!("First start of {version}", version = course.to),
+        Step::Confirmed if now => say!("Confirming"),
+        Step::Confirmed => say!("Confirmed by this page"),
     }
 }
 
-#[component]
-fn StepItem(logger: Logger, step: Step) -> impl IntoView {
+fn step_item(logger: Logger, step: Step) -> View {
     let name = match step {
         Step::Checked => "checked",
         Step::Copied => "copied",
@@ -139,7 +170,7 @@ fn StepItem(logger: Logger, step: Step) -> impl IntoView {
     };
     let state = move || of(logger, |course| Some(state(step, course))).unwrap_or(State::Todo);
     let by_state = move |done: &'static str, now: &'static str, todo: &'static str| {
-        text(move || {
+        live(move || {
             match state() {
                 State::Done => done,
                 State::Now => now,
@@ -148,178 +179,182 @@ fn StepItem(logger: Logger, step: Step) -> impl IntoView {
             .into()
         })
     };
-    let title = text(move || of(logger, |course| title(step, course, state())));
-    let detail = text(move || {
-        of(logger, |course| detail(logger, step, course, state())).unwrap_or_default()
-    });
-    let time = text(move || {
+    let is_done = move || match state() {
+        State::Done => say!("(done)"),
+        _ => String::new(),
+    };
+    let detail =
+        move || of(logger, |course| detail(logger, step, course, state())).unwrap_or_default();
+    let time = move || {
         of(logger, |course| match state() {
             State::Done => course.took.get(step as usize).copied().map(seconds),
             State::Now => Some(seconds(course.elapsed)),
             State::Todo => None,
         })
         .unwrap_or_default()
-    });
-    let copying = flag(move || step == Step::Copied && state() == State::Now);
-    view! {
-        <li
-            data-step=name
-            data-state=by_state("done", "now", "todo")
-            aria-current=by_state("false", "step", "false")
-        >
-            <span class="dot" aria-hidden="true"></span>
-            <div>
-                {title} <span class="unseen">{by_state(" (done)", "", "")}</span>
-                <small>{detail}</small>
-                {when(copying, move || view! { <Bar logger /> }.into_any())}
-            </div>
-            <span class="n">{time}</span>
-        </li>
-    }
+    };
+    let is_left_out = move || step <= Step::Copied && of(logger, |course| course.is_kept);
+    el("li")
+        .flag("hidden", is_left_out)
+        .attr("data-step", name)
+        .attr("data-state", by_state("done", "now", "todo"))
+        .attr("aria-current", by_state("false", "step", "false"))
+        .with([
+            el("span").class("dot").attr("aria-hidden", "true").with([]),
+            el("div").with([
+                words(live(move || {
+                    of(logger, |course| title(step, course, state()))
+                })),
+                words(" "),
+                el("span").class("unseen").text(live(is_done)),
+                el("small").text(live(detail)),
+                when(
+                    move || step == Step::Copied && state() == State::Now,
+                    move || bar(logger),
+                ),
+            ]),
+            el("span").class("n").text(live(time)),
+        ])
 }
 
 fn detail(logger: Logger, step: Step, course: &Course, state: State) -> Option<String> {
     match (step, state) {
         (Step::Checked, _) => {
-            let model = logger
-                .device
-                .with(|device| device.as_ref().map(|device| device.model.clone()))?;
+            let model = logger.of_device(|device| device.model.clone())?;
             logger.chosen.with(|chosen| match chosen {
-                Chosen::Whole { file, .. } => Some(format!("{}, signed for {model}", file.name)),
+                Chosen::Whole { file, .. } => {
+                    Some(say!("{name}, signed for {model}", name = file.name, model))
+                }
                 _ => None,
             })
         }
         (Step::Copied, State::Now) => Some(match course.copying {
-            Copying::Preparing => "the logger restarts into update mode".into(),
+            Copying::Preparing => say!("the logger restarts into update mode"),
             Copying::Sending { rate } => sending(course, rate),
             Copying::Unplugged => unplugged(course),
-            Copying::ReadingBack => "the logger reads back what it received".into(),
+            Copying::ReadingBack => say!("the logger reads back what it received"),
         }),
         (Step::Copied, State::Done) => Some(match course.kept_version {
-            Some(_) => format!(
-                "{}, kept beside the firmware that ran",
-                kilobytes(course.total)
+            Some(_) => say!(
+                "{size}, kept beside the firmware that ran",
+                size = kilobytes(course.total)
             ),
             None => kilobytes(course.total),
         }),
         (Step::Copied, State::Todo) if course.end.is_some() => {
-            Some(format!("stopped at {} %", course.percent()))
+            Some(say!("stopped at {percent} %", percent = course.percent()))
         }
-        (Step::Installed, _) => Some("signature, hardware and version, then page by page".into()),
+        (Step::Installed, _) => Some(say!("signature, hardware and version, then page by page")),
         _ => None,
     }
 }
 
 /// How far it is, how fast, and how long it still takes.
 fn sending(course: &Course, rate: Option<f64>) -> String {
-    let mut text = amount(course);
-    if let Some(rate) = rate.filter(|rate| *rate > 0.0) {
-        let left = f64::from(course.total.saturating_sub(course.kept)) / rate;
-        text += &format!(
-            " · {} KB/s · about {} left",
-            decimal(rate / 1024.0, 0),
-            seconds(left.max(0.1))
-        );
+    let amount = amount(course);
+    match rate.filter(|rate| *rate > 0.0) {
+        None => amount,
+        Some(rate) => {
+            let left = f64::from(course.total.saturating_sub(course.kept)) / rate;
+            say!(
+                "{amount} · {rate} KB/s · about {left} left",
+                amount,
+                rate = decimal(rate / 1024.0, 0),
+                left = seconds(left.max(0.1))
+            )
+        }
     }
-    text
 }
 
 fn amount(course: &Course) -> String {
-    format!(
-        "{} of {}",
-        decimal(f64::from(course.kept) / 1024.0, 1),
-        kilobytes(course.total)
+    say!(
+        "{kept} of {total}",
+        kept = decimal(f64::from(course.kept) / 1024.0, 1),
+        total = kilobytes(course.total)
     )
 }
 
 fn unplugged(course: &Course) -> String {
-    format!(
-        "The cable came out at {percent} %. The logger is fine{}. Plug it in again and the copy goes on from {percent} %.",
-        course
-            .kept_version
-            .map(|from| format!(" and keeps {from}"))
-            .unwrap_or_default(),
-        percent = course.percent(),
-    )
+    let percent = course.percent();
+    match course.kept_version {
+        Some(from) => say!(
+            "The cable came out at {percent} %. The logger is fine and keeps {from}. Plug it in again and the copy goes on from {percent} %.",
+            percent,
+            from
+        ),
+        None => say!(
+            "The cable came out at {percent} %. The logger is fine. Plug it in again and the copy goes on from {percent} %.",
+            percent
+        ),
+    }
 }
 
 /// How much of the image the logger keeps safe.
-#[component]
-fn Bar(logger: Logger) -> impl IntoView {
-    let number = move |read: fn(&Course) -> u32| text(move || of(logger, read).to_string());
-    view! {
-        <div
-            class="bar"
-            role="progressbar"
-            aria-label="Copied to the logger"
-            aria-valuemin="0"
-            aria-valuemax=number(|course| course.total)
-            aria-valuenow=number(|course| course.kept)
-            aria-valuetext=text(move || of(logger, amount))
-        >
-            <i style:width=text(move || format!("{}%", of(logger, Course::percent)))></i>
-        </div>
-    }
+fn bar(logger: Logger) -> View {
+    let number = move |read: fn(&Course) -> u32| live(move || of(logger, read).to_string());
+    el("div")
+        .class("bar")
+        .attr("role", "progressbar")
+        .attr("aria-label", say!("Copied to the logger"))
+        .attr("aria-valuemin", "0")
+        .attr("aria-valuemax", number(|course| course.total))
+        .attr("aria-valuenow", number(|course| course.kept))
+        .attr("aria-valuetext", live(move || of(logger, amount)))
+        .with([el("i")
+            .style("width", move || {
+                [&of(logger, Course::percent).to_string(), "%"].concat()
+            })
+            .with([])])
 }
 
 /// What the logger itself reports.
-#[component]
-fn Installed(logger: Logger) -> impl IntoView {
-    let report = text(move || {
-        let running = logger.device.with(|device| device.as_ref()?.running);
-        running.map_or_else(String::new, |running| {
-            format!(
-                "{} is running and confirmed. The logger itself reports this, and the image {}.",
-                running.version,
-                short(running.digest)
-            )
-        })
-    });
-    view! {
-        <p class="note" role="status">
-            {report}
-        </p>
-    }
+fn installed(logger: Logger) -> String {
+    let running = logger.of_device(|device| device.running).flatten();
+    running.map_or_else(String::new, |running| {
+        say!(
+            "{version} is running and confirmed. The logger itself reports this, and the image {digest}.",
+            version = running.version,
+            digest = short(running.digest)
+        )
+    })
 }
 
 /// What a stopped update means.
 fn stopped(course: &Course) -> String {
-    format!(
-        "You stopped at {} %.{} Started again, the copy goes on from there.",
-        course.percent(),
-        course
-            .kept_version
-            .map_or(" The logger waits in update mode.".into(), |from| format!(
-                " The logger keeps {from}."
-            ))
-    )
+    let percent = course.percent();
+    match course.kept_version {
+        Some(from) => say!(
+            "You stopped at {percent} %. The logger keeps {from}. Started again, the copy goes on from there.",
+            percent,
+            from
+        ),
+        None => say!(
+            "You stopped at {percent} %. The logger waits in update mode. Started again, the copy goes on from there.",
+            percent
+        ),
+    }
 }
 
 /// What runs after an update that failed, when the logger answers.
-fn what_runs(logger: Logger) -> Signal<String> {
-    text(move || {
-        let running = logger.device.with(|device| device.as_ref()?.running);
-        match running.filter(|_| logger.is_connected()) {
-            Some(running) => format!("Now the logger answers and runs {}.", running.version),
-            None => String::new(),
-        }
-    })
+fn what_runs(logger: Logger) -> String {
+    let running = logger.of_device(|device| device.running).flatten();
+    match running.filter(|_| logger.is_connected()) {
+        Some(running) => say!(
+            "Now the logger answers and runs {version}.",
+            version = running.version
+        ),
+        None => String::new(),
+    }
 }
 
 /// The way to begin once more, while the logger would take it.
-#[component]
-fn Again(logger: Logger, label: &'static str) -> impl IntoView {
-    let possible =
-        flag(move || logger.is_connected() && logger.plan.with(|plan| matches!(plan, Some(Ok(_)))));
-    let button = move || {
-        view! {
-            <div class="row">
-                <button type="button" class="main" on:click=move |_| logger.update()>
-                    {label}
-                </button>
-            </div>
-        }
-        .into_any()
-    };
-    when(possible, button)
+fn again(logger: Logger, label: String) -> View {
+    when(
+        move || logger.is_connected() && logger.plan.with(|plan| matches!(plan, Some(Ok(_)))),
+        move || {
+            el("div").class("row").with([button(move || logger.update())
+                .class("main")
+                .text(label.clone())])
+        },
+    )
 }

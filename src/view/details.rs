@@ -1,95 +1,97 @@
-//! Everything the page knows of the logger, one click away, to be copied whole into a bug report.
+//! Everything the page knows of the logger, one click away, to be copied whole into a bug report. In English, whatever
+//! the page speaks: whoever reads it is an engineer, perhaps elsewhere.
 
-use core::fmt::Write;
+use alloc::format;
+use alloc::string::{String, ToString};
 
 use host::check::explain;
-use leptos::prelude::*;
 use protocol::device::{HeldImage, Outcome, Phase, Program};
-use wasm_bindgen_futures::spawn_local;
 
-use super::dynamic::text;
+use crate::dom::{View, button, el, live, window};
 use crate::logger::{Connection, End, Hindrance, Logger, Virtual};
+use crate::task::spawn;
+use crate::text::say;
 
 /// Closed until it is wanted.
-#[component]
-pub(crate) fn Details(logger: Logger) -> impl IntoView {
-    let report = text(move || report(logger));
-    let copied = RwSignal::new(String::new());
-    let copy = move |_| {
+pub(crate) fn details(logger: Logger) -> View {
+    let copy = move || {
         let clipboard = window().navigator().clipboard();
-        let written = clipboard.write_text(&report.get_untracked());
-        spawn_local(async move {
-            copied.set(if written.await.is_ok() {
-                "Copied.".into()
-            } else {
-                "The browser did not allow it: select the text and copy it.".into()
-            });
+        let written = clipboard.write_text(&report(logger));
+        spawn(async move {
+            logger.copied.set(Some(written.await.is_ok()));
         });
     };
-    view! {
-        <details class="card">
-            <summary>"Details for a bug report"</summary>
-            <pre tabindex="0" aria-label="Details">{report}</pre>
-            <div class="row">
-                <button type="button" on:click=copy>
-                    "Copy"
-                </button>
-                <small aria-live="polite">{text(move || copied.get())}</small>
-            </div>
-        </details>
-    }
+    let copied = move || match logger.copied.get() {
+        None => String::new(),
+        Some(true) => say!("Copied."),
+        Some(false) => say!("The browser did not allow it: select the text and copy it."),
+    };
+    el("details").class("card").with([
+        el("summary").text(say!("Details for a bug report")),
+        el("pre")
+            .attr("tabindex", "0")
+            .attr("aria-label", say!("Details"))
+            .text(live(move || report(logger))),
+        el("div").class("row").with([
+            button(copy).text(say!("Copy")),
+            el("small").attr("aria-live", "polite").text(live(copied)),
+        ]),
+    ])
 }
 
 fn report(logger: Logger) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<11} {value}");
+    let mut line = |name: &str, value: &str| {
+        text.push_str(name);
+        // The values stand one below the other.
+        (name.len()..12).for_each(|_| text.push(' '));
+        text.push_str(value);
+        text.push('\n');
     };
-    line("page", env!("CARGO_PKG_VERSION").into());
+    line("page", env!("CARGO_PKG_VERSION"));
     line(
         "browser",
-        window().navigator().user_agent().unwrap_or_default(),
+        &window().navigator().user_agent().unwrap_or_default(),
     );
-    line("connection", connection(&logger.connection.get()));
+    line("connection", &connection(&logger.connection.get()));
     logger.virtual_logger.with(|state| match state {
-        Virtual::There { halted: None, .. } => line("logger", "virtual".into()),
+        Virtual::There { halted: None, .. } => line("logger", "virtual"),
         Virtual::There {
             halted: Some(why), ..
-        } => line("logger", format!("virtual, halted: {why}")),
+        } => {
+            line("logger", &["virtual, halted: ", why].concat());
+        }
         _ => {}
     });
     line(
         "program",
         match logger.program.get() {
-            Program::Application => "application".into(),
-            Program::Bootloader => "bootloader (update mode)".into(),
+            Program::Application => "application",
+            Program::Bootloader => "bootloader (update mode)",
         },
     );
     logger.device.with(|device| {
         let Some(device) = device else { return };
-        line("model", device.model.clone());
-        line("serial", device.serial.to_string());
-        line("bootloader", device.bootloader.to_string());
-        line("phase", phase(device.phase));
-        line("outcome", outcome(device.outcome));
-        line("running", held(device.running));
-        line("previous", held(device.previous));
-        line("staged", held(device.staged));
+        line("model", &device.model);
+        line("serial", &device.serial.to_string());
+        line("bootloader", &device.bootloader.to_string());
+        line("phase", &phase(device.phase));
+        line("outcome", &outcome(device.outcome));
+        line("running", &held(device.running));
+        line("previous", &held(device.previous));
+        line("staged", &held(device.staged));
         let target = &device.target;
-        line(
-            "slot",
-            format!(
-                "0x{:08X}, {} bytes, pages of {}",
-                target.slot_address, target.slot_size, device.page_size
-            ),
+        let slot = format!(
+            "0x{:08X}, {} bytes, pages of {}",
+            target.slot_address, target.slot_size, device.page_size
         );
-        line("counter", target.security_counter.to_string());
-        line("store", if device.direct { "none" } else { "NAND" }.into());
+        line("slot", &slot);
+        line("counter", &target.security_counter.to_string());
+        line("store", if device.direct { "none" } else { "NAND" });
     });
     logger.status.with(|status| {
         if let Some(status) = status {
-            line("clock", format!("{} s", status.time / 1000));
+            line("clock", &format!("{} s", status.time / 1000));
         }
     });
     logger.course.with(|course| {
@@ -101,13 +103,11 @@ fn report(logger: Logger) -> String {
                 Some(End::Cancelled) => "stopped".into(),
                 Some(End::Failed(error)) => error.to_string(),
             };
-            line(
-                "update",
-                format!(
-                    "to {}, step {step}, {} of {} bytes, {end}",
-                    course.to, course.kept, course.total
-                ),
+            let update = format!(
+                "to {}, step {step}, {} of {} bytes, {end}",
+                course.to, course.kept, course.total
             );
+            line("update", &update);
         }
     });
     text

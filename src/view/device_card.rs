@@ -1,15 +1,17 @@
 //! The logger: its name first, then what it is doing, then numbers.
 
+use alloc::string::{String, ToString};
+
 use host::device::Device;
 use host::settings::{Setting, Value};
-use leptos::prelude::*;
 use protocol::device::{Phase, Program};
 use protocol::record::{Channel, Status};
 
-use super::dynamic::{flag, text, when};
-use super::welcome::Connect;
+use super::welcome::connect;
 use super::words::{count, decimal, nameless, short};
+use crate::dom::{Text, View, el, live, when, words};
 use crate::logger::{Connection, Copying, Logger, Step};
+use crate::text::say;
 
 /// The setting that holds the logger's name.
 const NAME_SETTING: &str = "Name";
@@ -17,121 +19,133 @@ const NAME_SETTING: &str = "Name";
 const NO_NUMBER: &str = "–";
 
 /// Name, state and facts.
-#[component]
-pub(crate) fn DeviceCard(logger: Logger) -> impl IntoView {
-    let of_device = move |read: fn(&Device) -> String| {
-        text(move || {
-            logger
-                .device
-                .with(|device| device.as_ref().map(read).unwrap_or_default())
-        })
-    };
+pub(crate) fn device_card(logger: Logger) -> View {
+    let of_device =
+        move |read: fn(&Device) -> String| live(move || logger.of_device(read).unwrap_or_default());
     let of_status = move |read: fn(&Status) -> String| {
-        text(move || {
+        live(move || {
             logger
                 .status
                 .with(|status| status.as_ref().map_or_else(|| NO_NUMBER.into(), read))
         })
     };
-    let name = text(move || {
+    let name = move || {
         logger
             .settings
             .with(|settings| own_name(settings))
-            .or_else(|| logger.device.with(|device| device.as_ref().map(nameless)))
+            .or_else(|| logger.of_device(nameless))
             .unwrap_or_default()
-    });
-    let away = flag(move || {
+    };
+    let away = move || {
         !matches!(
             logger.connection.get(),
             Connection::Connected | Connection::Connecting
         )
-    });
-    let model_and_serial = of_device(|device| format!("Logger {} · serial ", device.model));
-    let version = of_device(|device| {
-        device
-            .running
-            .map_or_else(|| "none".into(), |running| running.version.to_string())
-    });
-    let digest = of_device(|device| {
-        device
-            .running
-            .map(|running| short(running.digest))
-            .unwrap_or_default()
-    });
-    let supply = of_status(|status| format!("{} V", decimal(value(status, Channel::Supply), 2)));
-    let temperature =
-        of_status(|status| format!("{} °C", decimal(value(status, Channel::Temperature), 1)));
-    view! {
-        <section class="card device" aria-label="Logger" class:away=away>
-            <div class="who">
-                <h1>{name}</h1>
-                <p>
-                    {model_and_serial}
-                    <span data-fact="serial">{of_device(|device| device.serial.to_string())}</span>
-                </p>
-                <p class="state" data-fact="state">
-                    {text(move || state(logger).into())}
-                </p>
-            </div>
-            <dl class="facts">
-                <Fact name="Firmware" fact="firmware" value=version />
-                <Fact name="Supply" fact="supply" value=supply />
-                <Fact name="Temperature" fact="temperature" value=temperature />
-                <Fact
-                    name="Records"
-                    fact="records"
-                    value=of_status(|status| count(status.next_record))
-                />
-            </dl>
-            <p class="image">
-                {of_device(|device| standing(device).into())} <span data-fact="digest">{digest}</span>
-            </p>
-            {when(
-                flag(move || away.get() && !logger.is_virtual()),
-                move || view! { <div class="reconnect"><Connect logger /></div> }.into_any(),
-            )}
-        </section>
-    }
+    };
+    let who = el("div").class("who").with([
+        el("h1").text(live(name)),
+        el("p").with([
+            words(of_device(|device| {
+                say!("Logger {model} · serial", model = device.model)
+            })),
+            words(" "),
+            el("span")
+                .attr("data-fact", "serial")
+                .text(of_device(|device| device.serial.to_string())),
+        ]),
+        el("p")
+            .class("state")
+            .attr("data-fact", "state")
+            .text(live(move || state(logger))),
+    ]);
+    let facts = el("dl").class("facts").with([
+        fact(
+            say!("Firmware"),
+            "firmware",
+            of_device(|device| match device.running {
+                Some(running) => running.version.to_string(),
+                None => say!("none"),
+            }),
+        ),
+        fact(
+            say!("Supply"),
+            "supply",
+            of_status(|status| [&decimal(value(status, Channel::Supply), 2), " V"].concat()),
+        ),
+        fact(
+            say!("Temperature"),
+            "temperature",
+            of_status(|status| [&decimal(value(status, Channel::Temperature), 1), " °C"].concat()),
+        ),
+        fact(
+            say!("Records"),
+            "records",
+            of_status(|status| count(status.next_record)),
+        ),
+    ]);
+    el("section")
+        .class("card device")
+        .attr("aria-label", say!("Logger"))
+        .class_when("away", away)
+        .with([
+            who,
+            facts,
+            el("p").class("image").with([
+                words(of_device(standing)),
+                words(" "),
+                el("span")
+                    .attr("data-fact", "digest")
+                    .text(of_device(|device| {
+                        device
+                            .running
+                            .map(|running| short(running.digest))
+                            .unwrap_or_default()
+                    })),
+            ]),
+            when(
+                move || away() && !logger.is_virtual(),
+                move || el("div").class("reconnect").with([connect(logger)]),
+            ),
+        ])
 }
 
 /// The latest value of a channel, in its unit.
 fn value(status: &Status, channel: Channel) -> f64 {
-    let scale = 10f64.powi(channel.decimals().into());
-    f64::from(status.values[channel as usize]) / scale
+    let scale = 10u32.pow(channel.decimals().into());
+    f64::from(status.values[channel as usize]) / f64::from(scale)
 }
 
-#[component]
-fn Fact(name: &'static str, fact: &'static str, value: Signal<String>) -> impl IntoView {
-    view! {
-        <div>
-            <dt>{name}</dt>
-            <dd data-fact=fact>{value}</dd>
-        </div>
-    }
+fn fact(name: String, fact: &'static str, value: Text) -> View {
+    el("div").with([
+        el("dt").text(name),
+        el("dd").attr("data-fact", fact).text(value),
+    ])
 }
 
 /// The name its owner gave it.
 fn own_name(settings: &[Setting]) -> Option<String> {
-    settings.iter().find_map(|setting| match &setting.value {
-        Value::Text(name) if setting.name == NAME_SETTING && !name.trim().is_empty() => {
-            Some(name.clone())
-        }
+    // Others of this name, of its channels, stand behind.
+    let setting = settings
+        .iter()
+        .find(|setting| setting.name == NAME_SETTING)?;
+    match &setting.value {
+        Value::Text(name) if !name.trim().is_empty() => Some(name.clone()),
         _ => None,
-    })
+    }
 }
 
 /// How safe the running firmware is; stands before its digest.
-fn standing(device: &Device) -> &'static str {
+fn standing(device: &Device) -> String {
     match (device.running, device.phase) {
-        (None, _) => "no firmware that can start",
-        (Some(_), Phase::Trial { .. }) => "on trial, not confirmed yet · image ",
-        (Some(_), Phase::Idle) => "confirmed · image ",
-        (Some(_), _) => "an update waits · image ",
+        (None, _) => say!("no firmware that can start"),
+        (Some(_), Phase::Trial { .. }) => say!("on trial, not confirmed yet · image"),
+        (Some(_), Phase::Idle) => say!("confirmed · image"),
+        (Some(_), _) => say!("an update waits · image"),
     }
 }
 
 /// What the logger is doing, as far as it said.
-fn state(logger: Logger) -> &'static str {
+fn state(logger: Logger) -> String {
     let step = logger.course.with(|course| {
         course
             .as_ref()
@@ -140,14 +154,16 @@ fn state(logger: Logger) -> &'static str {
     });
     match (step, logger.connection.get(), logger.program.get()) {
         (Some((Step::Copied, Copying::Unplugged)), ..) | (_, Connection::Lost, _) => {
-            "Unplugged. Plug it in again: the page connects to it by itself."
+            say!("Unplugged. Plug it in again: the page connects to it by itself.")
         }
-        (Some((Step::Copied, _)), _, Program::Application) => "Recording, and taking new firmware",
-        (Some((Step::Copied, _)), _, Program::Bootloader) => "Taking new firmware",
-        (Some((Step::Restarted | Step::Installed, _)), ..) => "Restarting with new firmware",
-        (_, Connection::Disconnected(_), _) => "Not connected",
-        (_, Connection::Connecting, _) => "Connecting…",
-        (_, _, Program::Application) => "Recording",
-        (_, _, Program::Bootloader) => "In update mode, not recording",
+        (Some((Step::Copied, _)), _, Program::Application) => {
+            say!("Recording, and taking new firmware")
+        }
+        (Some((Step::Copied, _)), _, Program::Bootloader) => say!("Taking new firmware"),
+        (Some((Step::Restarted | Step::Installed, _)), ..) => say!("Restarting with new firmware"),
+        (_, Connection::Disconnected(_), _) => say!("Not connected"),
+        (_, Connection::Connecting, _) => say!("Connecting…"),
+        (_, _, Program::Application) => say!("Recording"),
+        (_, _, Program::Bootloader) => say!("In update mode, not recording"),
     }
 }

@@ -1,368 +1,301 @@
 //! The settings form, drawn from what the logger says of its settings. It knows none of them by itself.
 
-use host::settings::{
-    Kind, Setting, Value, explain, number_text, read_number, read_time, time_text,
-};
-use leptos::prelude::*;
-use protocol::settings::{Problem, SettingId};
-use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, SubmitEvent};
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
-use super::dynamic::{flag, follow, text};
+use host::settings::{Kind, Setting, Value, explain, number_text};
+use protocol::settings::SettingId;
+
 use super::words::no_connection;
+use crate::dom::{
+    El, View, all, button, by_id, choose, el, input_checked, input_value, live, words,
+};
+use crate::draft::{Draft, Fault};
 use crate::logger::{Logger, Written};
-
-/// One setting and what the person made of it.
-#[derive(Clone, PartialEq)]
-struct Field {
-    setting: Setting,
-    draft: ArcRwSignal<Draft>,
-}
-
-/// What stands in a field, valid or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Draft {
-    Toggle(bool),
-    Choice(u8),
-    Text(String),
-}
-
-/// Why a draft is no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    NoNumber,
-    NoTime,
-    Problem(Problem),
-}
-
-impl Field {
-    fn new(setting: &Setting) -> Field {
-        Field {
-            draft: ArcRwSignal::new(draft_of(&setting.kind, &setting.value)),
-            setting: setting.clone(),
-        }
-    }
-
-    /// The value that the draft stands for; tracked.
-    fn value(&self) -> Result<Value, Fault> {
-        let value = match (&self.setting.kind, self.draft.get()) {
-            (_, Draft::Toggle(on)) => Value::Toggle(on),
-            (_, Draft::Choice(index)) => Value::Choice(index),
-            (Kind::Number { decimals, .. }, Draft::Text(text)) => {
-                Value::Number(read_number(&text, *decimals).ok_or(Fault::NoNumber)?)
-            }
-            (Kind::Time, Draft::Text(text)) => Value::Time(read_time(&text).ok_or(Fault::NoTime)?),
-            (_, Draft::Text(text)) => Value::Text(text),
-        };
-        self.setting.kind.check(&value).map_err(Fault::Problem)?;
-        Ok(value)
-    }
-
-    /// Whether it differs from what the logger has; tracked.
-    fn is_changed(&self) -> bool {
-        self.value().as_ref() != Ok(&self.setting.value)
-    }
-
-    fn put(&self, value: &Value) {
-        self.draft.set(draft_of(&self.setting.kind, value));
-    }
-
-    fn element_id(&self) -> String {
-        format!("setting-{}", self.setting.id.0)
-    }
-}
-
-fn draft_of(kind: &Kind, value: &Value) -> Draft {
-    match (value, kind) {
-        (Value::Toggle(on), _) => Draft::Toggle(*on),
-        (Value::Choice(index), _) => Draft::Choice(*index),
-        (Value::Number(number), Kind::Number { decimals, .. }) => {
-            Draft::Text(number_text(*number, *decimals))
-        }
-        (Value::Number(number), _) => Draft::Text(number.to_string()),
-        (Value::Text(text), _) => Draft::Text(text.clone()),
-        (Value::Time(seconds), _) => Draft::Text(time_text(*seconds)),
-    }
-}
+use crate::text::{said, say};
 
 /// All settings of the logger.
-#[component]
-pub(crate) fn Settings(logger: Logger) -> impl IntoView {
-    // New fields only when the logger reports other settings: what was typed outlives an unplugged cable.
-    let fields = Memo::new(move |_| {
-        logger
-            .settings
-            .with(|settings| settings.iter().map(Field::new).collect::<Vec<_>>())
-    });
-    let changed = Signal::derive(move || {
-        fields.with(|fields| fields.iter().filter(|field| field.is_changed()).count())
-    });
+pub(crate) fn settings(logger: Logger) -> View {
+    let write = move || {
+        let faulty = first_fault(logger);
+        logger.insisted.set(faulty.is_some());
+        match faulty {
+            Some(id) => {
+                if let Some(field) = by_id(&element_id(id)) {
+                    // Without focus the field is still marked.
+                    let _ = field.focus();
+                }
+            }
+            None => logger.write_settings(changes(logger)),
+        }
+    };
     let put_all = move |value: fn(&Setting) -> Value| {
-        move |_| {
-            logger.written.set(None);
-            fields.with_untracked(|fields| {
-                fields
-                    .iter()
-                    .for_each(|field| field.put(&value(&field.setting)));
-            });
-        }
+        logger.written.set(None);
+        logger.drafts.set(logger.settings.with(|settings| {
+            settings
+                .iter()
+                .map(|setting| (setting.id, Draft::of(&setting.kind, &value(setting))))
+                .collect()
+        }));
     };
-    let insisted = RwSignal::new(false);
-    let write = move |event: SubmitEvent| {
-        event.prevent_default();
-        let faulty = untrack(|| fields.with(|fields| first_fault(fields)));
-        insisted.set(faulty.is_some());
-        if let Some(id) = faulty {
-            focus(&id);
-            return;
-        }
-        let changes: Vec<(SettingId, Value)> = untrack(|| {
-            fields.with(|fields| {
-                fields
-                    .iter()
-                    .filter(|field| field.is_changed())
-                    .filter_map(|field| Some((field.setting.id, field.value().ok()?)))
-                    .collect()
-            })
-        });
-        if !changes.is_empty() {
-            logger.write_settings(changes);
-        }
-    };
-    let unready =
-        flag(move || !(changed.get() > 0 && logger.is_connected() && !logger.is_updating()));
-    let nothing_to_revert = flag(move || changed.get() == 0);
-    let summary = text(move || match changed.get() {
+    let summary = move || match count_changed(logger) {
         0 => String::new(),
-        1 => "1 setting differs from the logger.".into(),
-        number => format!("{number} settings differ from the logger."),
-    });
-    let success = text(move || {
-        if logger.written.get() == Some(Written::Done) && changed.get() == 0 {
-            "Settings written. The logger reports them as they stand here.".into()
+        1 => say!("1 setting differs from the logger."),
+        number => say!("{number} settings differ from the logger.", number),
+    };
+    let success = move || {
+        if logger.written.get() == Some(Written::Done) && count_changed(logger) == 0 {
+            say!("Settings written. The logger reports them as they stand here.")
         } else {
             String::new()
         }
-    });
+    };
     let failure = move || {
-        let words = if insisted.get() && fields.with(|fields| first_fault(fields).is_some()) {
-            Some("Nothing was written: a value is not one that the logger takes. It is marked above.".into())
+        if logger.insisted.get() && first_fault(logger).is_some() {
+            Some(say!(
+                "Nothing was written: a value is not one that the logger takes. It is marked above."
+            ))
         } else {
             failure(logger)
-        };
-        words
-            .map(|words| view! { <p class="refusal" role="alert">{words}</p> })
-            .into_any()
+        }
     };
-    let form = move || {
-        fields
-            .with(|fields| {
-                let groups = fields.chunk_by(|a, b| a.setting.group == b.setting.group);
-                groups
-                    .map(|group| view! { <Group logger fields=group.to_vec() /> })
-                    .collect_view()
+    // New fields only when the logger reports other settings.
+    let form = move |settings: &Vec<Setting>| {
+        let groups = settings.chunk_by(|a, b| a.group == b.group);
+        all(groups.map(|settings| group(logger, settings)))
+    };
+    let actions = el("div").class("row").with([
+        el("button")
+            .attr("type", "submit")
+            .class("main")
+            .flag("disabled", move || {
+                count_changed(logger) == 0 || !logger.is_connected() || logger.is_updating()
             })
-            .into_any()
-    };
-    view! {
-        <section class="card" aria-label="Settings">
-            <h2>"Settings"</h2>
-            <p class="under">"As the logger has them now. Nothing changes before you write it."</p>
-            <form novalidate on:submit=write>
-                {follow(Box::new(form))}
-                <div class="row">
-                    <button type="submit" class="main" disabled=unready>
-                        "Write to the logger"
-                    </button>
-                    <button
-                        type="button"
-                        disabled=nothing_to_revert
-                        on:click=put_all(|setting| setting.value.clone())
-                    >
-                        "Revert"
-                    </button>
-                    <button type="button" on:click=put_all(|setting| setting.kind.default_value())>
-                        "Defaults"
-                    </button>
-                    <small>{summary}</small>
-                </div>
-            </form>
-            <p role="status">{success}</p>
-            {follow(Box::new(failure))}
-        </section>
-    }
+            .text(say!("Write to the logger")),
+        button(move || put_all(|setting| setting.value.clone()))
+            .flag("disabled", move || count_changed(logger) == 0)
+            .text(say!("Revert")),
+        button(move || put_all(|setting| setting.kind.default_value())).text(say!("Defaults")),
+        el("small").text(live(summary)),
+    ]);
+    el("section")
+        .class("card")
+        .attr("aria-label", say!("Settings"))
+        .with([
+            el("h2").text(say!("Settings")),
+            el("p").class("under").text(say!(
+                "As the logger has them now. Nothing changes before you write it."
+            )),
+            el("form")
+                .attr("novalidate", "")
+                .on("submit", move |event| {
+                    event.prevent_default();
+                    write();
+                })
+                .with([choose(move || logger.settings.get(), form), actions]),
+            el("p").attr("role", "status").text(live(success)),
+            choose(failure, |words| {
+                all(words.iter().map(|words| {
+                    el("p")
+                        .class("refusal")
+                        .attr("role", "alert")
+                        .text(words.as_str())
+                }))
+            }),
+        ])
 }
 
-/// The element of the first field that holds no value; tracked.
-fn first_fault(fields: &[Field]) -> Option<String> {
-    fields
-        .iter()
-        .find(|field| field.value().is_err())
-        .map(Field::element_id)
+/// What stands in a setting's field.
+fn draft(logger: Logger, setting: &Setting) -> Draft {
+    logger
+        .drafts
+        .with(|drafts| {
+            drafts
+                .iter()
+                .find(|(id, _)| *id == setting.id)
+                .map(|(_, draft)| draft.clone())
+        })
+        .unwrap_or_else(|| Draft::of(&setting.kind, &setting.value))
 }
 
-fn focus(id: &str) {
-    let element = document().get_element_by_id(id);
-    if let Some(element) = element.and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
-        // Without focus the field is still marked.
-        let _ = element.focus();
-    }
+/// Changes what stands in a setting's field.
+fn put(logger: Logger, id: SettingId, draft: Draft) {
+    // A refusal was of another value.
+    logger.written.set(None);
+    logger.drafts.update(|drafts| {
+        drafts.retain(|(other, _)| *other != id);
+        drafts.push((id, draft));
+    });
+}
+
+/// Whether a setting's field differs from what the logger has.
+fn is_changed(logger: Logger, setting: &Setting) -> bool {
+    draft(logger, setting).value(setting).as_ref() != Ok(&setting.value)
+}
+
+fn count_changed(logger: Logger) -> usize {
+    logger.settings.with(|settings| {
+        let changed = settings
+            .iter()
+            .filter(|setting| is_changed(logger, setting));
+        changed.count()
+    })
+}
+
+fn changes(logger: Logger) -> Vec<(SettingId, Value)> {
+    logger.settings.with(|settings| {
+        settings
+            .iter()
+            .filter(|setting| is_changed(logger, setting))
+            .filter_map(|setting| Some((setting.id, draft(logger, setting).value(setting).ok()?)))
+            .collect()
+    })
+}
+
+/// The first setting whose field holds no value.
+fn first_fault(logger: Logger) -> Option<SettingId> {
+    logger.settings.with(|settings| {
+        settings
+            .iter()
+            .find(|setting| draft(logger, setting).value(setting).is_err())
+            .map(|setting| setting.id)
+    })
+}
+
+fn element_id(id: SettingId) -> String {
+    ["setting-", &id.0.to_string()].concat()
 }
 
 fn failure(logger: Logger) -> Option<String> {
     logger.written.with(|written| match written {
-        Some(Written::Refused(..)) => Some(
+        Some(Written::Refused(..)) => Some(say!(
             "The logger refused one value and changed none. It says at the setting what is wrong."
-                .into(),
-        ),
-        Some(Written::Failed(error)) => Some(format!(
-            "Whether the settings arrived is not certain. {} Then write them again.",
-            no_connection(error)
+        )),
+        Some(Written::Failed(error)) => Some(say!(
+            "Whether the settings arrived is not certain. {reason} Then write them again.",
+            reason = no_connection(error)
         )),
         _ => None,
     })
 }
 
-#[component]
-fn Group(logger: Logger, fields: Vec<Field>) -> impl IntoView {
-    let legend = fields
-        .first()
-        .map(|field| field.setting.group.clone())
-        .unwrap_or_default();
-    view! {
-        <fieldset>
-            <legend>{legend}</legend>
-            {fields.into_iter().map(|field| view! { <FieldView logger field /> }).collect_view()}
-        </fieldset>
-    }
+fn group(logger: Logger, settings: &[Setting]) -> View {
+    let legend = settings.first().map(|setting| setting.group.as_str());
+    let legend = el("legend").text(legend.unwrap_or_default());
+    let fields = settings.iter().map(|setting| field(logger, setting));
+    el("fieldset").with(core::iter::once(legend).chain(fields))
 }
 
-#[component]
-fn FieldView(logger: Logger, field: Field) -> impl IntoView {
-    let id = field.element_id();
-    let (help_id, problem_id) = (format!("{id}-help"), format!("{id}-problem"));
-    let setting = field.setting.clone();
+fn field(logger: Logger, setting: &Setting) -> View {
+    let id = element_id(setting.id);
+    let (help_id, problem_id) = ([&id, "-help"].concat(), [&id, "-problem"].concat());
     let unit = match &setting.kind {
-        Kind::Number { unit, .. } => unit.clone(),
-        _ => String::new(),
+        Kind::Number { unit, .. } => unit.as_str(),
+        _ => "",
     };
-    let changed = flag({
-        let field = field.clone();
-        move || field.is_changed()
-    });
-    let problem = text({
-        let field = field.clone();
-        move || problem(logger, &field).unwrap_or_default()
-    });
-    let mark = text(move || {
-        if changed.get() {
-            "changed".into()
-        } else {
-            String::new()
+    let setting = Rc::new(setting.clone());
+    let changed = {
+        let setting = setting.clone();
+        move || is_changed(logger, &setting)
+    };
+    let wrong = {
+        let setting = setting.clone();
+        move || problem(logger, &setting).unwrap_or_default()
+    };
+    let mark = {
+        let changed = changed.clone();
+        move || {
+            if changed() {
+                say!("changed")
+            } else {
+                String::new()
+            }
         }
-    });
-    let help = format!("{} {}", setting.help, range(&setting.kind));
-    view! {
-        <div class="field" class:changed=changed>
-            <label for=id>{setting.name}</label>
-            <div class="control">
-                <Input logger field described_by=format!("{help_id} {problem_id}") problem />
-                <span class="unit">{unit}</span>
-                <span class="mark-changed">{mark}</span>
-            </div>
-            <p class="help" id=help_id>
-                {help}
-            </p>
-            <p class="problem" id=problem_id>
-                {problem}
-            </p>
-        </div>
-    }
+    };
+    el("div")
+        .class("field")
+        .class_when("changed", changed)
+        .with([
+            el("label").attr("for", id).text(setting.name.as_str()),
+            el("div").class("control").with([
+                input(logger, &setting, [&help_id, " ", &problem_id].concat()),
+                el("span").class("unit").text(unit),
+                el("span").class("mark-changed").text(live(mark)),
+            ]),
+            el("p").class("help").attr("id", help_id).with([
+                words(setting.help.as_str()),
+                words(" "),
+                words(range(&setting.kind)),
+            ]),
+            el("p")
+                .class("problem")
+                .attr("id", problem_id)
+                .text(live(wrong)),
+        ])
 }
 
 /// The control that fits the setting's kind.
-#[component]
-fn Input(
-    logger: Logger,
-    field: Field,
-    described_by: String,
-    problem: Signal<String>,
-) -> impl IntoView {
-    let id = field.element_id();
-    let invalid = text(move || (!problem.with(String::is_empty)).to_string());
-    let draft = field.draft;
-    let change = {
-        let draft = draft.clone();
-        move |value| {
-            // A refusal was of another value.
-            logger.written.set(None);
-            draft.set(value);
-        }
+fn input(logger: Logger, setting: &Rc<Setting>, described_by: String) -> View {
+    let id = setting.id;
+    let invalid = {
+        let setting = setting.clone();
+        live(move || problem(logger, &setting).is_some().to_string())
     };
-    match field.setting.kind {
-        Kind::Toggle { .. } => view! {
-            <input
-                type="checkbox"
-                id=id
-                aria-describedby=described_by
-                prop:checked=flag(move || draft.get() == Draft::Toggle(true))
-                on:change=move |event| change(Draft::Toggle(event_target_checked(&event)))
-            />
-        }
-        .into_any(),
-        Kind::Choice { options, .. } => {
-            let options = (0u8..)
-                .zip(options)
-                .map(|(index, option)| {
-                    let draft = draft.clone();
-                    let selected = flag(move || draft.get() == Draft::Choice(index));
-                    view! {
-                        <option value=index.to_string() prop:selected=selected>
-                            {option}
-                        </option>
-                    }
-                })
-                .collect_view();
-            view! {
-                <select
-                    id=id
-                    aria-describedby=described_by
-                    aria-invalid=invalid
-                    on:change=move |event| {
-                        if let Ok(index) = event_target_value(&event).parse() {
-                            change(Draft::Choice(index));
-                        }
-                    }
-                >
-                    {options}
-                </select>
-            }
-            .into_any()
-        }
+    let whole = |element: El| {
+        element
+            .attr("id", element_id(id))
+            .attr("aria-describedby", described_by)
+    };
+    let setting = setting.clone();
+    match &setting.kind {
+        Kind::Toggle { .. } => whole(el("input").attr("type", "checkbox"))
+            .property("checked", {
+                let setting = setting.clone();
+                move || draft(logger, &setting) == Draft::Toggle(true)
+            })
+            .on("change", move |event| {
+                put(logger, id, Draft::Toggle(input_checked(&event)));
+            })
+            .with([]),
+        Kind::Choice { options, .. } => whole(el("select"))
+            .attr("aria-invalid", invalid)
+            .on("change", move |event| {
+                if let Ok(index) = input_value(&event).parse() {
+                    put(logger, id, Draft::Choice(index));
+                }
+            })
+            .with((0u8..).zip(options).map(|(index, option)| {
+                let setting = setting.clone();
+                el("option")
+                    .attr("value", index.to_string())
+                    .property("selected", move || {
+                        draft(logger, &setting) == Draft::Choice(index)
+                    })
+                    .text(option.as_str())
+            })),
         Kind::Number { .. } | Kind::Text { .. } | Kind::Time => {
-            let (class, keyboard) = match field.setting.kind {
+            let (class, keyboard) = match setting.kind {
                 Kind::Number { .. } => ("number", "decimal"),
                 _ => ("text", "text"),
             };
-            let value = text(move || match draft.get() {
-                Draft::Text(text) => text,
-                Draft::Toggle(_) | Draft::Choice(_) => String::new(),
-            });
-            view! {
-                <input
-                    type="text"
-                    id=id
-                    class=class
-                    inputmode=keyboard
-                    autocomplete="off"
-                    spellcheck="false"
-                    aria-describedby=described_by
-                    aria-invalid=invalid
-                    prop:value=value
-                    on:input=move |event| change(Draft::Text(event_target_value(&event)))
-                />
-            }
-            .into_any()
+            whole(el("input").attr("type", "text"))
+                .class(class)
+                .attr("inputmode", keyboard)
+                .attr("autocomplete", "off")
+                .attr("spellcheck", "false")
+                .attr("aria-invalid", invalid)
+                .value({
+                    let setting = setting.clone();
+                    move || match draft(logger, &setting) {
+                        Draft::Text(text) => text,
+                        Draft::Toggle(_) | Draft::Choice(_) => String::new(),
+                    }
+                })
+                .on("input", move |event| {
+                    put(logger, id, Draft::Text(input_value(&event)));
+                })
+                .with([])
         }
     }
 }
@@ -377,40 +310,52 @@ fn range(kind: &Kind) -> String {
             unit,
             ..
         } => {
-            format!(
-                "From {} to {} {unit}",
-                number_text(*min, *decimals),
-                number_text(*max, *decimals)
-            )
-            .trim_end()
-            .to_string()
-                + "."
+            let (min, max) = (number_text(*min, *decimals), number_text(*max, *decimals));
+            if unit.is_empty() {
+                say!("From {min} to {max}.", min, max)
+            } else {
+                say!("From {min} to {max} {unit}.", min, max, unit)
+            }
         }
-        Kind::Text { max_length, .. } => format!("At most {max_length} characters."),
-        Kind::Time => "UTC, such as 2026-11-22T10:00Z.".into(),
+        Kind::Text { max_length, .. } => say!("At most {max_length} characters.", max_length),
+        Kind::Time => say!("UTC, such as 2026-11-22T10:00Z."),
         Kind::Toggle { .. } | Kind::Choice { .. } => String::new(),
     }
 }
 
 /// What is wrong with a field, as the page or the logger sees it.
-fn problem(logger: Logger, field: &Field) -> Option<String> {
-    let words = match field.value() {
-        Err(Fault::NoNumber) => match &field.setting.kind {
-            Kind::Number { decimals: 0, .. } => "must be a whole number".into(),
-            Kind::Number { decimals: 1, .. } => "must be a number with at most 1 decimal".into(),
-            Kind::Number { decimals, .. } => {
-                format!("must be a number with at most {decimals} decimals")
-            }
-            _ => return None,
-        },
-        Err(Fault::NoTime) => "must be a time in UTC, such as 2026-11-22T10:00Z".into(),
-        Err(Fault::Problem(problem)) => explain(problem).to_string(),
-        Ok(_) => logger.written.with(|written| match written {
-            Some(Written::Refused(id, problem)) if *id == field.setting.id => {
-                Some(format!("{}, says the logger", explain(*problem)))
-            }
+fn problem(logger: Logger, setting: &Setting) -> Option<String> {
+    let name = &setting.name;
+    match draft(logger, setting).value(setting) {
+        Err(Fault::NoNumber) => match &setting.kind {
+            Kind::Number { decimals: 0, .. } => Some(say!("{name} must be a whole number.", name)),
+            Kind::Number { decimals: 1, .. } => Some(say!(
+                "{name} must be a number with at most 1 decimal.",
+                name
+            )),
+            Kind::Number { decimals, .. } => Some(say!(
+                "{name} must be a number with at most {decimals} decimals.",
+                name,
+                decimals
+            )),
             _ => None,
-        })?,
-    };
-    Some(format!("{} {words}.", field.setting.name))
+        },
+        Err(Fault::NoTime) => Some(say!(
+            "{name} must be a time in UTC, such as 2026-11-22T10:00Z.",
+            name
+        )),
+        Err(Fault::Problem(problem)) => Some(say!(
+            "{name} {problem}.",
+            name,
+            problem = said(&explain(problem))
+        )),
+        Ok(_) => logger.written.with(|written| match written {
+            Some(Written::Refused(id, problem)) if *id == setting.id => Some(say!(
+                "{name} {problem}, says the logger.",
+                name,
+                problem = said(&explain(*problem))
+            )),
+            _ => None,
+        }),
+    }
 }

@@ -1,212 +1,203 @@
 //! The page around everything: header, tabs, and the whole window as a place to drop a file on.
 
-use leptos::prelude::*;
-use leptos::{ev, html};
+use alloc::vec::Vec;
+
 use protocol::device::Program;
+use wasm_bindgen::JsCast;
 use web_sys::{DragEvent, File, FileList, KeyboardEvent};
 
-use super::details::Details;
-use super::device_card::DeviceCard;
-use super::dynamic::{flag, text, when_else};
-use super::settings::Settings;
-use super::update::Update;
-use super::virtual_logger::VirtualLogger;
-use super::welcome::{Unsupported, Welcome};
-use crate::logger::{Connection, Logger};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tab {
-    Update,
-    Settings,
-}
+use super::details::details;
+use super::device_card::device_card;
+use super::memory_map::memory_map;
+use super::settings::settings;
+use super::update::update;
+use super::virtual_logger::virtual_logger;
+use super::welcome::{unsupported, welcome};
+use crate::dom::{View, all, button, by_id, either, el, input_value, listen, live, window};
+use crate::logger::{Connection, Logger, Tab};
+use crate::text::{LANGUAGES, choose_language, language, say};
 
 /// The whole page.
-#[component]
-pub(crate) fn Shell() -> impl IntoView {
-    let logger = Logger::new();
-    let dragging = take_dropped_files(logger);
+pub(crate) fn shell(logger: Logger) -> View {
+    take_dropped_files(logger);
     guard_leaving(logger);
+    all([
+        el("header").class("top").with([
+            el("span")
+                .class("mark")
+                .attr("aria-hidden", "true")
+                .text("L"),
+            el("b").text("Logdock"),
+            languages(logger),
+        ]),
+        el("main").with([either(
+            move || logger.device.with(Option::is_some),
+            move || with_logger(logger),
+            move || before_logger(logger),
+        )]),
+        el("div")
+            .class("drop-here")
+            .attr("aria-hidden", "true")
+            .flag("hidden", move || !logger.dragging.get())
+            .with([el("p").text(say!(
+                "Drop the firmware file: it is checked first, and nothing is sent yet."
+            ))]),
+    ])
+}
 
-    let reachable =
-        flag(move || logger.connection.get() != Connection::Unsupported || logger.is_virtual());
-    let known = flag(move || logger.device.with(Option::is_some));
-    let welcome = move || {
-        view! {
-            {when_else(
-                reachable,
-                Box::new(move || {
-                    view! {
-                        <Welcome logger />
-                        <VirtualLogger logger />
-                        <Update logger />
-                    }
-                        .into_any()
-                }),
-                Box::new(move || view! { <Unsupported logger /> }.into_any()),
-            )}
-        }
-        .into_any()
-    };
-    view! {
-        <header class="top">
-            <span class="mark" aria-hidden="true">"L"</span>
-            <b>"Logdock"</b>
-        </header>
-        <main>
-            {when_else(
-                known,
-                Box::new(move || view! { <WithLogger logger /> }.into_any()),
-                Box::new(welcome),
-            )}
-        </main>
-        <div class="drop-here" aria-hidden="true" hidden=flag(move || !dragging.get())>
-            <p>"Drop the firmware file: it is checked first, and nothing is sent yet."</p>
-        </div>
-    }
+/// The choice of a language, each in its own words.
+fn languages(logger: Logger) -> View {
+    let shown = language();
+    el("select")
+        .class("language")
+        .attr("aria-label", say!("Language"))
+        // The page is loaded anew.
+        .flag("disabled", move || logger.is_updating())
+        .on("change", |event| choose_language(&input_value(&event)))
+        .with(LANGUAGES.map(|(code, name)| {
+            let is_shown = shown == code;
+            el("option")
+                .attr("value", code)
+                .attr("lang", code)
+                .property("selected", move || is_shown)
+                .text(name)
+        }))
+}
+
+fn before_logger(logger: Logger) -> View {
+    either(
+        move || logger.connection.get() != Connection::Unsupported || logger.is_virtual(),
+        move || all([welcome(logger), virtual_logger(logger), update(logger)]),
+        move || unsupported(logger),
+    )
 }
 
 /// The logger, and what one does with it.
-#[component]
-fn WithLogger(logger: Logger) -> impl IntoView {
-    let tab = RwSignal::new(Tab::Update);
-    let has_settings = flag(move || logger.program.get() == Program::Application);
+fn with_logger(logger: Logger) -> View {
     let panels = move || {
-        view! {
-            <Tabs tab />
-            <div
-                id="panel-update"
-                role="tabpanel"
-                aria-labelledby="tab-update"
-                hidden=flag(move || tab.get() != Tab::Update)
-            >
-                <Update logger />
-            </div>
-            <div
-                id="panel-settings"
-                role="tabpanel"
-                aria-labelledby="tab-settings"
-                hidden=flag(move || tab.get() != Tab::Settings)
-            >
-                <Settings logger />
-            </div>
-        }
-        .into_any()
+        all([
+            tabs(logger),
+            panel(logger, Tab::Update, update_and_memory(logger)),
+            panel(logger, Tab::Settings, settings(logger)),
+        ])
     };
-    view! {
-        <DeviceCard logger />
-        <VirtualLogger logger />
-        {when_else(
-            has_settings,
-            Box::new(panels),
-            Box::new(move || view! { <Update logger /> }.into_any()),
-        )}
-        <Details logger />
-    }
+    all([
+        device_card(logger),
+        virtual_logger(logger),
+        either(
+            move || logger.program.get() == Program::Application,
+            panels,
+            move || update_and_memory(logger),
+        ),
+        details(logger),
+    ])
+}
+
+/// What is done to the memory beside what is in it.
+fn update_and_memory(logger: Logger) -> View {
+    el("div")
+        .class("beside")
+        .with([update(logger), memory_map(logger)])
 }
 
 /// Tabs as the keyboard expects them: one stop, and the arrow keys between them.
-#[component]
-fn Tabs(tab: RwSignal<Tab>) -> impl IntoView {
-    let update = NodeRef::<html::Button>::new();
-    let settings = NodeRef::<html::Button>::new();
-    let on_key = move |event: KeyboardEvent| {
-        let other = match event.key().as_str() {
-            "ArrowLeft" | "ArrowRight" => match tab.get_untracked() {
-                Tab::Update => Tab::Settings,
-                Tab::Settings => Tab::Update,
-            },
-            "Home" => Tab::Update,
-            "End" => Tab::Settings,
-            _ => return,
-        };
-        event.prevent_default();
-        tab.set(other);
-        let button = match other {
-            Tab::Update => update,
-            Tab::Settings => settings,
-        };
-        if let Some(button) = button.get_untracked() {
-            // Without focus the tab is still the one that is shown.
-            let _ = button.focus();
-        }
-    };
-    view! {
-        <div class="tabs" role="tablist" aria-label="What to do with the logger" on:keydown=on_key>
-            <TabButton tab this=Tab::Update button=update />
-            <TabButton tab this=Tab::Settings button=settings />
-        </div>
-    }
-}
-
-#[component]
-fn TabButton(tab: RwSignal<Tab>, this: Tab, button: NodeRef<html::Button>) -> impl IntoView {
-    let (id, panel, name) = match this {
-        Tab::Update => ("tab-update", "panel-update", "Update"),
-        Tab::Settings => ("tab-settings", "panel-settings", "Settings"),
-    };
-    let either = move |yes: &'static str, no: &'static str| {
-        text(move || {
-            if tab.get() == this {
-                yes.into()
-            } else {
-                no.into()
+fn tabs(logger: Logger) -> View {
+    el("div")
+        .class("tabs")
+        .attr("role", "tablist")
+        .attr("aria-label", say!("What to do with the logger"))
+        .on("keydown", move |event| {
+            let here = Tab::ALL.iter().position(|tab| *tab == logger.tab.get());
+            let (here, count) = (here.unwrap_or(0), Tab::ALL.len());
+            let there = match event.unchecked_ref::<KeyboardEvent>().key().as_str() {
+                "ArrowLeft" => (here + count - 1) % count,
+                "ArrowRight" => (here + 1) % count,
+                "Home" => 0,
+                "End" => count - 1,
+                _ => return,
+            };
+            event.prevent_default();
+            logger.tab.set(Tab::ALL[there]);
+            if let Some(button) = by_id(Tab::ALL[there].names().0) {
+                // Without focus the tab is still the one that is shown.
+                let _ = button.focus();
             }
         })
+        .with(Tab::ALL.map(|tab| tab_button(logger, tab)))
+}
+
+fn tab_button(logger: Logger, this: Tab) -> View {
+    let (id, panel) = this.names();
+    let either = move |yes: &'static str, no: &'static str| {
+        live(move || if logger.tab.get() == this { yes } else { no }.into())
     };
-    view! {
-        <button
-            type="button"
-            role="tab"
-            id=id
-            node_ref=button
-            aria-controls=panel
-            aria-selected=either("true", "false")
-            tabindex=either("0", "-1")
-            on:click=move |_| tab.set(this)
-        >
-            {name}
-        </button>
+    button(move || logger.tab.set(this))
+        .attr("role", "tab")
+        .attr("id", id)
+        .attr("aria-controls", panel)
+        .attr("aria-selected", either("true", "false"))
+        .attr("tabindex", either("0", "-1"))
+        .text(match this {
+            Tab::Update => say!("Update"),
+            Tab::Settings => say!("Settings"),
+        })
+}
+
+fn panel(logger: Logger, this: Tab, content: View) -> View {
+    let (tab, id) = this.names();
+    el("div")
+        .attr("id", id)
+        .attr("role", "tabpanel")
+        .attr("aria-labelledby", tab)
+        .flag("hidden", move || logger.tab.get() != this)
+        .with([content])
+}
+
+impl Tab {
+    /// The ids of its button and its panel.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Tab::Update => ("tab-update", "panel-update"),
+            Tab::Settings => ("tab-settings", "panel-settings"),
+        }
     }
 }
 
-/// Takes files that are dropped anywhere; whether something is being dragged over the page.
-fn take_dropped_files(logger: Logger) -> ReadSignal<bool> {
-    let (dragging, set_dragging) = signal(false);
+/// Takes files that are dropped anywhere.
+fn take_dropped_files(logger: Logger) {
     // Without this the browser would leave the page and show the file.
-    let over = window_event_listener(ev::dragover, move |event: DragEvent| {
+    listen(&window(), "dragover", move |event| {
         event.prevent_default();
-        if !dragging.get_untracked() {
-            set_dragging.set(true);
+        if !logger.dragging.get() {
+            logger.dragging.set(true);
         }
     });
-    let leave = window_event_listener(ev::dragleave, move |event: DragEvent| {
+    listen(&window(), "dragleave", move |event| {
         // From one element to the next is not out of the window.
-        if event.related_target().is_none() {
-            set_dragging.set(false);
+        if event
+            .unchecked_ref::<DragEvent>()
+            .related_target()
+            .is_none()
+        {
+            logger.dragging.set(false);
         }
     });
-    let drop = window_event_listener(ev::drop, move |event: DragEvent| {
+    listen(&window(), "drop", move |event| {
         event.prevent_default();
-        set_dragging.set(false);
-        let files = event.data_transfer().and_then(|data| data.files());
+        logger.dragging.set(false);
+        let data = event.unchecked_ref::<DragEvent>().data_transfer();
+        let files = data.and_then(|data| data.files());
         logger.choose(files.map(all_files).unwrap_or_default());
     });
-    on_cleanup(move || {
-        over.remove();
-        leave.remove();
-        drop.remove();
-    });
-    dragging
 }
 
 /// Asks before the page is left in the middle of an update.
 fn guard_leaving(logger: Logger) {
-    let guard = window_event_listener(ev::beforeunload, move |event| {
-        if untrack(|| logger.is_updating()) {
+    listen(&window(), "beforeunload", move |event| {
+        if logger.is_updating() {
             event.prevent_default();
         }
     });
-    on_cleanup(move || guard.remove());
 }
 
 /// The files of a list.

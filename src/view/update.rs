@@ -1,258 +1,322 @@
 //! The update, before it begins: which file, and what it will do to this logger.
 
-use std::sync::Arc;
+use alloc::string::{String, ToString};
 
-use host::check::{Direction, Plan};
-use host::firmware_file::FirmwareFile;
-use leptos::prelude::*;
+use host::check::{Direction, Objection, Plan};
+use host::device::Device;
+use host::firmware_file::{FileError, FirmwareFile};
 use protocol::device::{Outcome, Program};
-use protocol::image::Digest;
+use protocol::image::{Digest, Version};
 
-use super::course::CourseView;
-use super::dynamic::{flag, follow, text, when, when_else};
-use super::firmware_file::FirmwareFilePicker;
+use super::course::course_view;
+use super::firmware_file::firmware_file_picker;
 use super::words::{kilobytes, short};
+use crate::dom::{View, all, button, choose, either, el, live, nothing, when};
 use crate::logger::{Chosen, Logger, Unreadable};
+use crate::text::{said, say};
 
 /// Everything about new firmware.
-#[component]
-pub(crate) fn Update(logger: Logger) -> impl IntoView {
-    let has_course = flag(move || logger.course.with(Option::is_some));
-    let idle = flag(move || !logger.is_updating());
-    view! {
-        <section class="card" aria-label="Update">
-            {when_else(
-                has_course,
-                Box::new(move || view! { <CourseView logger /> }.into_any()),
-                Box::new(move || view! { <Before logger /> }.into_any()),
-            )}
-            {when(idle, move || view! { <FirmwareFilePicker logger /> }.into_any())}
-        </section>
-    }
+pub(crate) fn update(logger: Logger) -> View {
+    el("section")
+        .class("card")
+        .attr("aria-label", say!("Update"))
+        .with([
+            choose(
+                move || {
+                    let waits = logger.program.get() == Program::Bootloader;
+                    logger
+                        .device
+                        .get()
+                        .filter(|_| waits && !logger.is_updating())
+                },
+                move |device| all(device.iter().map(|device| update_mode(logger, device))),
+            ),
+            either(
+                move || logger.course.with(Option::is_some),
+                move || course_view(logger),
+                move || before(logger),
+            ),
+            when(
+                move || !logger.is_updating(),
+                move || firmware_file_picker(logger),
+            ),
+        ])
 }
 
-#[component]
-fn Before(logger: Logger) -> impl IntoView {
-    let file = move || match logger.chosen.get() {
-        Chosen::Nothing => ().into_any(),
-        Chosen::Reading(name) => view! { <p>"Reading "{name}"…"</p> }.into_any(),
-        Chosen::Refused { name, error } => {
-            view! { <Refused logger name words=unreadable(&error) /> }.into_any()
-        }
-        Chosen::Whole { file, .. } => match logger.plan.get() {
-            None => view! { <Waiting file /> }.into_any(),
-            Some(Ok(plan)) => view! { <PlanView logger file plan /> }.into_any(),
-            Some(Err(objection)) => {
-                let name = Some(file.name.clone());
-                view! { <Refused logger name words=objection.to_string() /> }.into_any()
-            }
+fn before(logger: Logger) -> View {
+    let file = move |(chosen, plan): &(Chosen, Option<Result<Plan, Objection>>)| match chosen {
+        Chosen::Nothing => nothing(),
+        Chosen::Reading(name) => el("p").text(say!("Reading {name}…", name)),
+        Chosen::Refused { name, error } => refused(logger, name.as_deref(), unreadable(error)),
+        Chosen::Whole { file, .. } => match plan {
+            None => waiting(file),
+            Some(Ok(plan)) => plan_view(logger, file, plan),
+            Some(Err(objection)) => refused(logger, Some(&file.name), said(objection)),
         },
     };
-    view! {
-        <h2>"New firmware"</h2>
-        <Notes logger />
-        {follow(Box::new(file))}
-    }
+    all([
+        el("h2").text(say!("New firmware")),
+        notes(logger),
+        choose(move || (logger.chosen.get(), logger.plan.get()), file),
+    ])
 }
 
-/// What the logger remembers of its latest update, and what it is in for.
-#[component]
-fn Notes(logger: Logger) -> impl IntoView {
-    let update_mode = text(move || {
-        if logger.program.get() != Program::Bootloader {
-            return String::new();
-        }
-        let goes_on = logger.device.with(|device| {
-            let device = device.as_ref()?;
-            Some(device.running.filter(|_| device.direct))
-        });
-        match goes_on {
-            None => String::new(),
-            Some(Some(running)) => format!(
-                "This logger waits in update mode for a firmware file. Without one it goes back to {} after a minute.",
-                running.version
-            ),
-            Some(None) => "This logger waits in update mode: it has no firmware it can start. Choose a firmware file to bring it back; its settings and records are kept.".into(),
-        }
+/// Why the logger waits in update mode, and what brings it back.
+fn update_mode(logger: Logger, device: &Device) -> View {
+    let kept = device.kept();
+    let why = match (device.running, kept) {
+        (Some(running), _) if device.direct => say!(
+            "This logger waits in update mode for a firmware file. Without one it goes back to {version} after a minute.",
+            version = running.version
+        ),
+        (Some(running), _) => say!(
+            "This logger waits in update mode: {version} was started again and again, and never ran for long. Its settings and records are kept.",
+            version = running.version
+        ),
+        (None, Some(kept)) => say!(
+            "This logger waits in update mode: it has no firmware it can start, but it keeps {version}. Its settings and records are kept.",
+            version = kept.version
+        ),
+        (None, None) => say!(
+            "This logger waits in update mode: it has no firmware it can start. Choose a firmware file to bring it back; its settings and records are kept."
+        ),
+    };
+    let unready = move || !logger.is_connected();
+    let put_back = kept.map(|kept| {
+        button(move || logger.put_back())
+            .class("main")
+            .flag("disabled", unready)
+            .text(say!("Put {version} back", version = kept.version))
     });
-    let confirmed = text(move || {
+    let start = device.running.map(|running| {
+        button(move || logger.restart())
+            .flag("disabled", unready)
+            .text(say!("Start {version} once more", version = running.version))
+    });
+    all([
+        el("p").class("note").text(why),
+        el("div")
+            .class("row")
+            .with(put_back.into_iter().chain(start)),
+    ])
+}
+
+/// What the logger remembers of its latest update.
+fn notes(logger: Logger) -> View {
+    let confirmed = move || {
         logger.confirmed.get().map_or_else(String::new, |version| {
-            format!("{version} was new on the logger and on trial. It answers well, so this page confirmed it: it stays.")
+            say!(
+                "{version} was new on the logger and on trial. It answers well, so this page confirmed it: it stays.",
+                version
+            )
         })
-    });
-    let outcome = text(move || {
+    };
+    let outcome = move || {
         logger
-            .device
-            .with(|device| device.as_ref().and_then(outcome_words))
+            .of_device(outcome_words)
+            .flatten()
             .unwrap_or_default()
-    });
-    view! {
-        <p class="note">{update_mode}</p>
-        <p class="note">{confirmed}</p>
-        <p class="note">{outcome}</p>
-    }
+    };
+    all([
+        el("p").class("note").text(live(confirmed)),
+        el("p").class("note").text(live(outcome)),
+    ])
 }
 
 /// How the latest update ended, when that needs saying.
-fn outcome_words(device: &host::device::Device) -> Option<String> {
-    let runs = match device.running {
-        Some(running) => format!("The logger runs {}.", running.version),
-        None => String::new(),
-    };
-    match device.outcome {
+fn outcome_words(device: &Device) -> Option<String> {
+    let running = device.running.map(|running| running.version);
+    how_it_ended(device.outcome, running)
+}
+
+/// How an update ended with which version running now, when that needs saying.
+pub(crate) fn how_it_ended(outcome: Outcome, running: Option<Version>) -> Option<String> {
+    let runs = running.map_or_else(String::new, |running| {
+        say!("The logger runs {version}.", version = running)
+    });
+    match outcome {
         Outcome::None | Outcome::Installed(_) => None,
-        Outcome::Refused(version, error) => Some(format!(
-            "The logger did not install {version}. {} {runs}",
-            host::check::explain(error)
+        Outcome::Refused(version, error) => Some(say!(
+            "The logger did not install {version}. {reason} {runs}",
+            version,
+            reason = said(&host::check::explain(error)),
+            runs
         )),
-        Outcome::Reverted(version) => Some(match device.running {
-            Some(running) => format!(
-                "{version} did not start properly; {} was put back.",
-                running.version
+        Outcome::Reverted(version) => Some(match running {
+            Some(running) => say!(
+                "{version} did not start properly; {before} was put back.",
+                version,
+                before = running
             ),
-            None => format!("{version} did not start properly and was taken back."),
+            None => say!(
+                "{version} did not start properly and was taken back.",
+                version
+            ),
         }),
-        Outcome::Unreadable(version) => Some(format!(
-            "The logger could not read back its copy of {version}, so it did not install it. {runs} Send it again."
+        Outcome::Unreadable(version) => Some(say!(
+            "The logger could not read back its copy of {version}, so it did not install it. {runs} Send it again.",
+            version,
+            runs
         )),
     }
 }
 
 fn unreadable(error: &Unreadable) -> String {
     match error {
-        Unreadable::Several => "Several files were dropped. Drop one firmware file.".into(),
-        Unreadable::Browser => {
+        Unreadable::Several => say!("Several files were dropped. Drop one firmware file."),
+        Unreadable::Browser => say!(
             "This could not be read: it is a folder, or the file is gone. Choose the .hex or .bin file."
-                .into()
-        }
-        Unreadable::NotLoaded => {
-            "It could not be loaded from where this page came from. See whether this computer is online, and try again.".into()
-        }
-        Unreadable::File(error) => error.to_string(),
+        ),
+        Unreadable::NotLoaded => say!(
+            "It could not be loaded from where this page came from. See whether this computer is online, and try again."
+        ),
+        Unreadable::File(FileError::HexLine {
+            line,
+            checksum: true,
+        }) => say!(
+            "Line {line} of the file has a wrong check sum: the file was changed or damaged. Download it again.",
+            line
+        ),
+        Unreadable::File(FileError::HexLine {
+            line,
+            checksum: false,
+        }) => say!(
+            "Line {line} of the file is not Intel HEX: the file was changed or damaged. Download it again.",
+            line
+        ),
+        Unreadable::File(error) => said(error),
     }
 }
 
-#[component]
-fn Refused(logger: Logger, name: Option<String>, words: String) -> impl IntoView {
-    let heading = name.map_or_else(String::new, |name| format!("{name} cannot be used"));
-    let meaning = text(move || {
+fn refused(logger: Logger, name: Option<&str>, reason: String) -> View {
+    let heading = name.map_or_else(String::new, |name| say!("{name} cannot be used", name));
+    let meaning = move || {
         if logger.is_connected() && logger.program.get() == Program::Application {
-            "Nothing was sent; the logger goes on recording.".into()
+            say!("Nothing was sent; the logger goes on recording.")
         } else {
-            "Nothing was sent.".into()
+            say!("Nothing was sent.")
         }
-    });
-    view! {
-        <div class="refusal" role="alert">
-            <b>{heading}</b>
-            <p>{words}</p>
-            <p>{meaning}</p>
-        </div>
-    }
+    };
+    el("div").class("refusal").attr("role", "alert").with([
+        el("b").text(heading),
+        el("p").text(reason),
+        el("p").text(live(meaning)),
+    ])
 }
 
 /// A file that is whole, before there is a logger.
-#[component]
-fn Waiting(file: Arc<FirmwareFile>) -> impl IntoView {
+fn waiting(file: &FirmwareFile) -> View {
     let content = describe(file.image().len() as u32, file.digest());
-    view! {
-        <div class="files">
-            <Firmware class="to" over=file.name.clone() name=file.version().to_string() under=content />
-        </div>
-        <p>"The file is whole. It waits for a logger: connect one, and it is checked against it."</p>
-    }
+    all([
+        el("div").class("files").with([firmware(
+            "to",
+            file.name.clone(),
+            file.version().to_string(),
+            content,
+        )]),
+        el("p").text(say!(
+            "The file is whole. It waits for a logger: connect one, and it is checked against it."
+        )),
+    ])
 }
 
 /// Length and digest of an image.
 fn describe(length: u32, digest: Digest) -> String {
-    format!("{} · image {}", kilobytes(length), short(digest))
+    say!(
+        "{size} · image {digest}",
+        size = kilobytes(length),
+        digest = short(digest)
+    )
 }
 
 /// One firmware, in a box.
-#[component]
-fn Firmware(class: &'static str, over: String, name: String, under: String) -> impl IntoView {
-    view! {
-        <div class=class>
-            <span>{over}</span>
-            <b>{name}</b>
-            <span>{under}</span>
-        </div>
-    }
+fn firmware(class: &'static str, over: String, name: String, under: String) -> View {
+    el("div").class(class).with([
+        el("span").text(over),
+        el("b").text(name),
+        el("span").text(under),
+    ])
 }
 
 /// Now and new, side by side, and the button that begins.
-#[component]
-fn PlanView(logger: Logger, file: Arc<FirmwareFile>, plan: Plan) -> impl IntoView {
+fn plan_view(logger: Logger, file: &FirmwareFile, plan: &Plan) -> View {
     let to = plan.to;
     let model = logger
-        .device
-        .with_untracked(|device| device.as_ref().map(|device| device.model.clone()))
+        .of_device(|device| device.model.clone())
         .unwrap_or_default();
     let (version, held) = match plan.from {
         Some(from) => (from.version.to_string(), describe(from.length, from.digest)),
-        None => ("none".into(), "no firmware that can start".into()),
+        None => (say!("none"), say!("no firmware that can start")),
     };
     let sentence = match (plan.direction, plan.from) {
         (Direction::Same, _) => {
-            "The logger runs exactly this firmware already. There is nothing to do.".to_string()
+            say!("The logger runs exactly this firmware already. There is nothing to do.")
         }
-        (Direction::Down, Some(from)) => format!(
-            "This is an older version than the one that runs. The logger goes back from {} to {to} and keeps its settings and records.",
-            from.version
+        (Direction::Down, Some(from)) => say!(
+            "This is an older version than the one that runs. The logger goes back from {from} to {to} and keeps its settings and records.",
+            from = from.version,
+            to
         ),
-        (_, Some(from)) if plan.no_rollback => format!(
-            "The logger stops recording, checks that {to} comes from its maker, and writes it over {}.",
-            from.version
+        (_, Some(from)) if plan.no_rollback => say!(
+            "The logger stops recording, checks that {to} comes from its maker, and writes it over {from}.",
+            from = from.version,
+            to
         ),
-        (Direction::Sideways, _) => "This is another build with the same version number. The logger tries it out and keeps the present one until the new one has proven itself.".to_string(),
-        (_, Some(from)) => format!(
-            "The logger records on while {to} is copied, then restarts for some seconds. You may unplug at any time: it keeps {} until {to} has proven itself.",
-            from.version
+        (Direction::Sideways, _) => say!(
+            "This is another build with the same version number. The logger tries it out and keeps the present one until the new one has proven itself."
         ),
-        _ => format!("{to} is copied to the logger, checked there and started."),
+        (_, Some(from)) => say!(
+            "The logger records on while {to} is copied, then restarts for some seconds. You may unplug at any time: it keeps {from} until {to} has proven itself.",
+            from = from.version,
+            to
+        ),
+        _ => say!(
+            "{to} is copied to the logger, checked there and started.",
+            to
+        ),
     };
     let action = match plan.direction {
         Direction::Same => None,
-        Direction::Down => Some(format!("Go back to {to}")),
-        Direction::First => Some(format!("Install {to}")),
-        Direction::Up | Direction::Sideways => Some(format!("Update to {to}")),
+        Direction::Down => Some(say!("Go back to {to}", to)),
+        Direction::First => Some(say!("Install {to}", to)),
+        Direction::Up | Direction::Sideways => Some(say!("Update to {to}", to)),
     };
-    let new = format!(
-        "signed for {model} · {}",
-        describe(plan.length, file.digest())
+    let new = say!(
+        "signed for {model} · {image}",
+        model,
+        image = describe(plan.length, file.digest())
     );
     let over = if plan.direction == Direction::Down {
-        "Older"
+        say!("Older")
     } else {
-        "New"
+        say!("New")
     };
     let warning = if plan.no_rollback {
-        "This logger has no room for a second firmware: it cannot go back by itself. Leave it plugged in until the update is done."
+        say!(
+            "This logger has no room for a second firmware: it cannot go back by itself. Leave it plugged in until the update is done."
+        )
     } else {
-        ""
+        String::new()
     };
-    let button = action.map(|action| {
-        view! {
-            <button
-                type="button"
-                class="main"
-                disabled=flag(move || !logger.is_connected())
-                on:click=move |_| logger.update()
-            >
-                {action}
-            </button>
-        }
+    let begin = action.map_or_else(nothing, |action| {
+        button(move || logger.update())
+            .class("main")
+            .flag("disabled", move || !logger.is_connected())
+            .text(action)
     });
-    view! {
-        <div class="files">
-            <Firmware class="from" over="Now".into() name=version under=held />
-            <span class="arrow" aria-hidden="true">
-                "→"
-            </span>
-            <Firmware class="to" over=over.into() name=to.to_string() under=new />
-        </div>
-        <p>{sentence}</p>
-        <p class="note">{warning}</p>
-        <div class="row">{button} <small>{file.name.clone()}</small></div>
-    }
+    all([
+        el("div").class("files").with([
+            firmware("from", say!("Now"), version, held),
+            el("span")
+                .class("arrow")
+                .attr("aria-hidden", "true")
+                .text("→"),
+            firmware("to", over, to.to_string(), new),
+        ]),
+        el("p").text(sentence),
+        el("p").class("note").text(warning),
+        el("div")
+            .class("row")
+            .with([begin, el("small").text(file.name.clone())]),
+    ])
 }

@@ -1,104 +1,98 @@
 //! What is there before a logger is: one sentence, and the ways in.
 
-use leptos::prelude::*;
+use alloc::string::String;
 
-use super::dynamic::{flag, text};
 use super::words::no_connection;
+use crate::dom::{View, all, button, el, live};
 use crate::logger::{Connection, Hindrance, Logger, Virtual};
+use crate::text::say;
 
 /// The first visit.
-#[component]
-pub(crate) fn Welcome(logger: Logger) -> impl IntoView {
-    view! {
-        <section class="card welcome" aria-label="Connect">
-            <h1>"Update and set up your data logger from here"</h1>
-            <p>
+pub(crate) fn welcome(logger: Logger) -> View {
+    el("section")
+        .class("card welcome")
+        .attr("aria-label", say!("Connect"))
+        .with([
+            el("h1").text(say!("Update and set up your data logger from here")),
+            el("p").text(say!(
                 "Plug the logger into this computer with its USB cable and connect it. Nothing is installed, and nothing leaves this computer."
-            </p>
-            <Connect logger />
-            <p class="hint">
+            )),
+            connect(logger),
+            el("p").class("hint").text(say!(
                 "No logger at hand? The virtual one is the real firmware on an emulated chip, in this tab."
-            </p>
-            <TryVirtual logger />
-        </section>
-    }
+            )),
+            try_virtual(logger),
+        ])
 }
 
 /// The button that connects, and why the last try did not work.
-#[component]
-pub(crate) fn Connect(logger: Logger) -> impl IntoView {
-    let connecting = flag(move || logger.connection.get() == Connection::Connecting);
-    let hindrance = text(move || {
+pub(crate) fn connect(logger: Logger) -> View {
+    let connecting = move || logger.connection.get() == Connection::Connecting;
+    let hindrance = move || {
         logger.connection.with(|connection| match connection {
-            Connection::Disconnected(Some(Hindrance::NothingChosen)) => {
+            Connection::Disconnected(Some(Hindrance::NothingChosen)) => say!(
                 "No logger was chosen. If the list was empty, look at the cable: some only charge."
-                    .into()
-            }
+            ),
             Connection::Disconnected(Some(Hindrance::Failed(error))) => no_connection(error),
             _ => String::new(),
         })
-    });
-    let label = text(move || {
-        if connecting.get() {
-            "Connecting…".into()
+    };
+    let label = move || {
+        if connecting() {
+            say!("Connecting…")
         } else {
-            "Connect a logger".into()
+            say!("Connect a logger")
         }
-    });
-    view! {
-        <div class="row">
-            <button
-                type="button"
-                class="main"
-                disabled=flag(move || connecting.get() || is_wanted(logger))
-                on:click=move |_| logger.connect()
-            >
-                {label}
-            </button>
-        </div>
-        <p class="hint" aria-live="polite">
-            {hindrance}
-        </p>
-    }
+    };
+    all([
+        el("div")
+            .class("row")
+            .with([button(move || logger.connect())
+                .class("main")
+                .flag("disabled", move || connecting() || is_wanted(logger))
+                .text(live(label))]),
+        el("p")
+            .class("hint")
+            .attr("aria-live", "polite")
+            .text(live(hindrance)),
+    ])
 }
 
 /// The button that starts the virtual logger, and why it does not run yet.
-#[component]
-fn TryVirtual(logger: Logger) -> impl IntoView {
-    let starting = flag(move || is_wanted(logger));
-    let label = text(move || {
-        if starting.get() {
-            "Starting the virtual logger…".into()
+fn try_virtual(logger: Logger) -> View {
+    let label = move || {
+        if is_wanted(logger) {
+            say!("Starting the virtual logger…")
         } else {
-            "Try a virtual logger".into()
+            say!("Try a virtual logger")
         }
-    });
-    let hindrance = text(move || {
+    };
+    let hindrance = move || {
         logger.virtual_logger.with(|state| match state {
-            Virtual::Elsewhere => "Another tab has the virtual logger. Close it there, and it starts here.".into(),
-            Virtual::Off(Some(why)) => format!(
-                "The virtual logger could not be started. See whether this computer is online, and try again. {why}"
+            Virtual::Elsewhere => {
+                say!("Another tab has the virtual logger. Close it there, and it starts here.")
+            }
+            Virtual::Off(Some(why)) => say!(
+                "The virtual logger could not be started. See whether this computer is online, and try again. {why}",
+                why
             ),
             _ => String::new(),
         })
-    });
-    view! {
-        <div class="row">
-            <button
-                type="button"
-                disabled=starting
-                on:click=move |_| logger.try_virtual()
-            >
-                {label}
-            </button>
-        </div>
-        <p class="hint" aria-live="polite">
-            {hindrance}
-        </p>
-    }
+    };
+    all([
+        el("div")
+            .class("row")
+            .with([button(move || logger.try_virtual())
+                .flag("disabled", move || is_wanted(logger))
+                .text(live(label))]),
+        el("p")
+            .class("hint")
+            .attr("aria-live", "polite")
+            .text(live(hindrance)),
+    ])
 }
 
-/// Whether the virtual logger is, or will be, the one that this page deals with; tracked.
+/// Whether the virtual logger is, or will be, the one that this page deals with.
 fn is_wanted(logger: Logger) -> bool {
     logger
         .virtual_logger
@@ -106,16 +100,18 @@ fn is_wanted(logger: Logger) -> bool {
 }
 
 /// A browser that cannot reach a logger.
-#[component]
-pub(crate) fn Unsupported(logger: Logger) -> impl IntoView {
-    view! {
-        <section class="card welcome" aria-label="Connect">
-            <h1>"This browser cannot reach a logger"</h1>
-            <p>
+pub(crate) fn unsupported(logger: Logger) -> View {
+    el("section")
+        .class("card welcome")
+        .attr("aria-label", say!("Connect"))
+        .with([
+            el("h1").text(say!("This browser cannot reach a logger")),
+            el("p").text(say!(
                 "Open this page in Chrome or Edge on a computer: they can talk to a logger over its USB cable. Your logger is fine; nothing was sent to it."
-            </p>
-            <p>"A virtual logger runs in this browser too: the real firmware on an emulated chip, in this tab."</p>
-            <TryVirtual logger />
-        </section>
-    }
+            )),
+            el("p").text(say!(
+                "A virtual logger runs in this browser too: the real firmware on an emulated chip, in this tab."
+            )),
+            try_virtual(logger),
+        ])
 }

@@ -1,9 +1,13 @@
 //! Numbers and names as people read them.
 
+use alloc::string::{String, ToString};
+
 use host::conversation::TalkError;
 use host::device::Device;
 use host::link::LinkError;
 use protocol::image::Digest;
+
+use crate::text::{said, say};
 
 /// A number with so many decimals. The browser writes it: Rust's own way would be a tenth of the page.
 pub(crate) fn decimal(number: f64, decimals: u8) -> String {
@@ -15,15 +19,15 @@ pub(crate) fn decimal(number: f64, decimals: u8) -> String {
 
 /// A size, such as `33.8 KB`; 1 KB is 1024 bytes.
 pub(crate) fn kilobytes(bytes: u32) -> String {
-    format!("{} KB", decimal(f64::from(bytes) / 1024.0, 1))
+    [&decimal(f64::from(bytes) / 1024.0, 1), " KB"].concat()
 }
 
 /// A time in seconds, such as `0.02 s` or `3.1 s`.
 pub(crate) fn seconds(time: f64) -> String {
     match time {
-        ..0.1 => format!("{} s", decimal(time, 2)),
-        ..100.0 => format!("{} s", decimal(time, 1)),
-        _ => format!("{} min", decimal(time / 60.0, 0)),
+        ..0.1 => [&decimal(time, 2), " s"].concat(),
+        ..100.0 => [&decimal(time, 1), " s"].concat(),
+        _ => [&decimal(time / 60.0, 0), " min"].concat(),
     }
 }
 
@@ -55,15 +59,16 @@ pub(crate) fn short(digest: Digest) -> String {
 pub(crate) fn nameless(device: &Device) -> String {
     let serial = device.serial.to_string();
     let (_, last) = serial.split_at(serial.len() - 4);
-    format!("{} {last}", device.model)
+    [&device.model, " ", last].concat()
 }
 
 /// Why there is no connection, and what to do.
 pub(crate) fn no_connection(error: &TalkError) -> String {
     match error {
-        TalkError::Link(LinkError::System(_)) => format!(
-            "{error} Close other programs that use the logger, unplug it and plug it in again. On Linux, your user must be allowed to use serial ports (on many systems: be in the group dialout)."
+        TalkError::Link(LinkError::System(_)) => say!(
+            "{error} Close other programs that use the logger, unplug it and plug it in again. On Linux, your user must be allowed to use serial ports (on many systems: be in the group dialout).",
+            error
         ),
-        error => error.to_string(),
+        error => said(error),
     }
 }

@@ -24,11 +24,13 @@ export const test = base.extend({
   /** What the logger has in flash. */
   flashed: ['factory-1.0.0.hex', { option: true }],
 
-  site: async ({ folder }, use) => {
+  server: async ({ folder }, use) => {
     const server = await serve(folder);
-    await use(server.url);
+    await use(server);
     await server.close();
   },
+
+  site: async ({ server }, use) => use(server.url),
 
   device: async ({ flashed }, use) => {
     const device = await Device.start(flashed);
@@ -37,11 +39,14 @@ export const test = base.extend({
     expect(device.halts, 'the firmware never made the chip stop').toEqual([]);
   },
 
-  started: async ({ viewport, colorScheme }, use) => {
+  /** Whether the page may keep itself for times without a network; what it keeps no test could take away. */
+  serviceWorkers: ['block', { option: true }],
+
+  started: async ({ viewport, colorScheme, locale, serviceWorkers }, use) => {
     const port = await freePort();
     const browser = await playwrightChromium.launch({ executablePath: chromium, args: [...QUIET, ...flags(port)] });
     const chooser = await Chooser.connect(port);
-    const context = await browser.newContext({ viewport, colorScheme });
+    const context = await browser.newContext({ viewport, colorScheme, locale, serviceWorkers });
     await use({ chooser, context });
     chooser.close();
     await browser.close();

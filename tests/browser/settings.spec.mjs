@@ -2,15 +2,15 @@
 import { expect, test } from './fixtures.mjs';
 import { LoggerPage } from './logger-page.mjs';
 
-/** The text setting that every logger has: how its owner calls it. */
-const NAME = 'Name';
+/** The text setting that every logger has: how its owner calls it. Its channels have names, too. */
+const nameField = (page) => page.getByRole('group', { name: 'Logger', exact: true }).getByLabel('Name', { exact: true });
 
 test('a setting changed in the form is there after a reboot', async ({ page, device, chooser }) => {
   const logger = new LoggerPage(page, chooser);
   await device.plug();
   await logger.connect();
   await logger.tab('Settings').click();
-  await page.getByLabel(NAME, { exact: true }).fill('Greenhouse 3');
+  await nameField(page).fill('Greenhouse 3');
   await page.getByRole('button', { name: 'Write to the logger' }).click();
   await expect(page.getByRole('status').filter({ hasText: 'Settings written' })).toBeVisible();
 
@@ -21,7 +21,7 @@ test('a setting changed in the form is there after a reboot', async ({ page, dev
   await logger.expectConnected();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Greenhouse 3');
   await logger.tab('Settings').click();
-  await expect(page.getByLabel(NAME, { exact: true })).toHaveValue('Greenhouse 3');
+  await expect(nameField(page)).toHaveValue('Greenhouse 3');
 });
 
 test('a value that the logger does not take is not written', async ({ page, device, chooser }) => {
@@ -31,7 +31,7 @@ test('a value that the logger does not take is not written', async ({ page, devi
   const heading = page.getByRole('heading', { level: 1 });
   const before = await heading.innerText();
   await logger.tab('Settings').click();
-  const field = page.getByLabel(NAME, { exact: true });
+  const field = nameField(page);
   // 40 letters and 80 bytes: more than any text setting holds.
   await field.evaluate((input) => input.removeAttribute('maxlength'));
   await field.fill('é'.repeat(40));

@@ -7,6 +7,12 @@
 //! `assets/virtual-logger-worker.js`, which starts the Worker, sends [`Event::Elsewhere`] and [`Event::Failed`] by
 //! itself: their texts stand there too.
 
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+use alloc::string::String;
+
 /// What is done to the virtual logger and its cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const staging = process.env.TRUNK_STAGING_DIR;
 if (!staging) throw new Error('TRUNK_STAGING_DIR is not set: this is run by trunk');
-const built = process.env.LOGDOCK_FIRMWARE ?? fileURLToPath(new URL('../target/firmware', import.meta.url));
+const built = process.env.LOGDOCK_FIRMWARE ?? fileURLToPath(new URL('../../target/firmware', import.meta.url));
 const served = join(staging, 'firmware');
 
 mkdirSync(served);

@@ -1,0 +1,59 @@
+// The page speaks the language of whoever reads it; each text that stands in the sources stands in each language.
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { expect, test } from './fixtures.mjs';
+import { LoggerPage } from './logger-page.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const texts = join(root, 'assets/text');
+const names = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+
+/** Every text in `say!` in the page's sources. */
+function inTheSources() {
+  const found = new Set();
+  for (const name of readdirSync(join(root, 'src'), { recursive: true })) {
+    if (!name.endsWith('.rs') || name === 'text.rs') continue;
+    const source = readFileSync(join(root, 'src', name), 'utf8');
+    for (const [, text] of source.matchAll(/say!\(\s*"([^"]*)"/g)) found.add(text);
+  }
+  return found;
+}
+
+for (const file of readdirSync(texts)) {
+  test(`${file} has every text of the page, with the same values in it`, () => {
+    const blocks = readFileSync(join(texts, file), 'utf8').trim().split('\n\n');
+    const pairs = new Map(blocks.map((block) => block.split('\n')));
+    const sources = inTheSources();
+    expect(sources.size).toBeGreaterThan(100);
+    expect([...sources].filter((text) => !pairs.has(text))).toEqual([]);
+    for (const [english, other] of pairs) {
+      expect(names(other).filter((name) => !names(english).includes(name)), english).toEqual([]);
+      expect(new Set(names(other)), english).toEqual(new Set(names(english)));
+    }
+  });
+}
+
+test('another language is chosen, and remembered', async ({ page, device, chooser }) => {
+  await page.getByRole('combobox', { name: 'Language' }).selectOption('fr');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Mettez à jour et réglez votre enregistreur d’ici');
+  await expect(page.locator('html')).toHaveAttribute('lang', 'fr');
+  await page.reload();
+  await page.evaluate(() => navigator.serial.getPorts());
+  await device.plug();
+  await page.getByRole('button', { name: 'Connecter un enregistreur' }).click();
+  await chooser.pickFirst();
+  const logger = new LoggerPage(page, chooser);
+  await expect(logger.fact('state')).toHaveText('Enregistre');
+  await logger.drop('logger-1.1.0.bin', Buffer.alloc(0));
+  await expect(page.getByRole('alert')).toContainText('Le fichier est vide.');
+  await page.getByRole('combobox', { name: 'Langue' }).selectOption('en');
+  await expect(page.getByRole('tab', { name: 'Settings' })).toBeVisible();
+});
+
+test.describe('in a browser that asks for French', () => {
+  test.use({ locale: 'fr-CH' });
+  test('the page begins in French', async ({ page }) => {
+    await expect(page.getByRole('button', { name: 'Connecter un enregistreur' })).toBeVisible();
+  });
+});

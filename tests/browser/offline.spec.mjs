@@ -1,0 +1,49 @@
+// Once visited, the page is there without a network, and does its work; and nothing of it comes from elsewhere.
+import { expect, test } from './fixtures.mjs';
+import { LoggerPage } from './logger-page.mjs';
+import { firmwareFile } from './places.mjs';
+
+test.describe('kept for times without a network', () => {
+  test.use({ serviceWorkers: 'allow' });
+
+  test('the page updates a logger when its server is gone', async ({ page, server, device, chooser }) => {
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await server.close();
+    await page.reload();
+    await page.evaluate(() => navigator.serial.getPorts());
+    const logger = new LoggerPage(page, chooser);
+    await device.plug();
+    await logger.connect();
+    await logger.drop('logger-1.1.0.hex', firmwareFile('logger-1.1.0.hex'));
+    await logger.start('1.1.0');
+    await logger.expectRuns('1.1.0');
+  });
+
+  test('a virtual logger that was tried once runs without a network', async ({ page, server }) => {
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await page.getByRole('button', { name: 'Try a virtual logger' }).click();
+    await expect(page.locator('[data-fact="state"]')).toHaveText('Recording');
+    await server.close();
+    await page.reload();
+    await expect(page.locator('[data-fact="state"]')).toHaveText('Recording');
+  });
+});
+
+test('scripts come from the page alone, and only those it names', async ({ page }) => {
+  const refused = await page.evaluate(() => {
+    const attempt = (act) => {
+      try {
+        act();
+        return 'allowed';
+      } catch (error) {
+        return error.name;
+      }
+    };
+    return {
+      html: attempt(() => (document.createElement('div').innerHTML = '<b>no</b>')),
+      worker: attempt(() => new Worker('./elsewhere.js')),
+      inline: attempt(() => (document.createElement('script').text = 'no()')),
+    };
+  });
+  expect(refused).toEqual({ html: 'TypeError', worker: 'TypeError', inline: 'TypeError' });
+});
