@@ -13,6 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
+use emulator::fault::OperationKind;
 use emulator::machine::{Halt, Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
@@ -325,6 +326,18 @@ impl EmulatedLink {
     fn turn(&mut self, time: Duration) -> Result<(), LinkError> {
         self.try_run(time)
             .map_err(|halt| LinkError::System(format!("at {:?}: {halt}", self.machine.now())))
+    }
+
+    /// Lets a logger that installs run until it has begun to write so many pages of flash, from now on.
+    pub fn run_until_flash_is_written(&mut self, pages: usize) {
+        self.machine.faults_mut().record();
+        let too_few = |machine: &Machine| {
+            let operations = machine.faults().recorded().iter();
+            let erases = operations.filter(|one| one.kind == OperationKind::FlashPageErase);
+            erases.count() < pages
+        };
+        let written = self.turn_while(Duration::from_secs(10), too_few);
+        assert_eq!(written, Ok(true), "it installs");
     }
 
     /// Keeps the moments before operations on memory from now on.
