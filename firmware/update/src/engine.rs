@@ -124,7 +124,9 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         reply: &mut Reply<'_>,
     ) -> Result<(), Refusal> {
         match *request {
-            CommonRequest::Hello { .. } => return Err(Refusal::UnknownRequest),
+            CommonRequest::Hello { .. } | CommonRequest::SetBaudRate { .. } => {
+                return Err(Refusal::UnknownRequest);
+            }
             CommonRequest::DeviceInfo => reply.common(CommonResponse::DeviceInfo(self.info())),
             CommonRequest::BeginUpload { .. }
             | CommonRequest::UploadData { .. }
