@@ -96,6 +96,7 @@ pub enum CommonRequest<'a> {
     GoBack,
     /// Speak at another rate, once this was answered. Known where a rate means something: behind a USB-UART bridge. After
     /// a second in which nothing was understood the logger is back at [`crate::BAUD_RATE`].
+    #[cfg(feature = "baud_rate")]
     SetBaudRate {
         /// Bits a second.
         baud: u32,

@@ -10,7 +10,7 @@
 
 /// The most bytes of one upload request that this device takes. A port without flow control has to be able to hold them
 /// twice: there they are half as many.
-pub const MAX_DATA: usize = if cfg!(feature = "short_data") {
+pub const MAX_DATA: usize = if cfg!(feature = "usart") {
     512
 } else {
     protocol::MAX_DATA

@@ -251,6 +251,7 @@ fn answer<H: Handler, L: Line>(
             Ok(())
         }
         _ if !*greeted => Err(Refusal::HelloFirst),
+        #[cfg(feature = "usart")]
         Message::Common(CommonRequest::SetBaudRate { baud }) if line.set_baud_rate(baud) => Ok(()),
         Message::Common(ref request) => handler.common(request, reply),
         Message::Logger(ref request) => handler.other(request, reply),
