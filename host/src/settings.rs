@@ -240,7 +240,7 @@ pub async fn write<L: Link>(
         bytes.extend_from_slice(written);
     }
     // The rest of a packet has room beside that much data.
-    if bytes.len() > protocol::MAX_DATA {
+    if bytes.len() > usize::from(conversation.hello().max_data) {
         return Err(TalkError::TooMuch);
     }
     let values = wire::Settings::check(&bytes).map_err(|_| TalkError::Unexpected)?;

@@ -94,6 +94,13 @@ pub enum CommonRequest<'a> {
     },
     /// Install the image before the running one at the next restart: on trial, as one that was sent.
     GoBack,
+    /// Speak at another rate, once this was answered. Known where a rate means something: behind a USB-UART bridge. After
+    /// a second in which nothing was understood the logger is back at [`crate::BAUD_RATE`].
+    #[cfg(feature = "baud_rate")]
+    SetBaudRate {
+        /// Bits a second.
+        baud: u32,
+    },
 }
 
 /// What a computer asks of the application.

@@ -4,6 +4,7 @@
 //! uses. Time is the emulator's.
 
 pub mod bench;
+pub mod bridge;
 pub mod faults;
 pub mod frames;
 
@@ -28,6 +29,7 @@ use host::protocol::image::Version;
 use host::protocol::message::CommonRequest;
 use host::update::update;
 
+use bridge::BridgedLink;
 use faults::Moment;
 
 /// First address of the bootloader: where a factory image begins.
@@ -95,6 +97,13 @@ pub fn direct_logger() -> EmulatedLink {
     switched_on(machine, "factory-direct-1.0.0.bin")
 }
 
+/// The same on the board with a USART behind a bridge, which feeds it too.
+pub fn bridged_logger() -> BridgedLink {
+    let EmulatedLink { machine, .. } =
+        switched_on(Machine::new(Options::default()), "factory-usart-1.0.0.bin");
+    BridgedLink::new(machine)
+}
+
 fn switched_on(mut machine: Machine, factory: &str) -> EmulatedLink {
     machine
         .program_flash(FLASH, &built(factory))
@@ -145,7 +154,7 @@ pub fn stage(conversation: &mut Conversation<EmulatedLink>, name: &str) -> Resul
 }
 
 /// Restarts the logger and waits until it is there again.
-pub fn restart(conversation: &mut Conversation<EmulatedLink>) -> Device {
+pub fn restart<L: Link>(conversation: &mut Conversation<L>) -> Device {
     block_on(async {
         conversation
             .tell(CommonRequest::Reboot)
@@ -160,7 +169,7 @@ pub fn restart(conversation: &mut Conversation<EmulatedLink>) -> Device {
 }
 
 /// Greets the logger once a computer sees it, and asks who it is.
-pub fn connect(mut link: EmulatedLink) -> (Conversation<EmulatedLink>, Device) {
+pub fn connect<L: Link>(mut link: L) -> (Conversation<L>, Device) {
     block_on(async {
         link.reopen(ENUMERATION).await.expect("the logger comes up");
         let mut conversation = Conversation::open(link)

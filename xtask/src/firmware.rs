@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use protocol::device::{CLASS_ID, DIRECT_CLASS_ID, Uuid, VENDOR_ID};
+use protocol::device::{CLASS_ID, DIRECT_CLASS_ID, USART_CLASS_ID, Uuid, VENDOR_ID};
 use protocol::image::{HEADER_SIZE, Version};
 
 use crate::elf::Elf;
@@ -78,8 +78,9 @@ struct Board {
     class: Uuid,
 }
 
-/// The logger, and the one without NAND, which is updated straight from the computer.
-const BOARDS: [Board; 2] = [
+/// The logger; the one without NAND, which is updated straight from the computer; and the one with a USART behind a
+/// bridge in the place of USB.
+const BOARDS: [Board; 3] = [
     Board {
         suffix: "",
         features: &[],
@@ -89,6 +90,11 @@ const BOARDS: [Board; 2] = [
         suffix: "-direct",
         features: &["direct"],
         class: DIRECT_CLASS_ID,
+    },
+    Board {
+        suffix: "-usart",
+        features: &["usart"],
+        class: USART_CLASS_ID,
     },
 ];
 

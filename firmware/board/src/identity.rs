@@ -1,9 +1,11 @@
 //! Who this device is: what the update engine of both programs is told.
 
-#[cfg(not(feature = "direct"))]
+#[cfg(not(any(feature = "direct", feature = "usart")))]
 use protocol::device::CLASS_ID;
 #[cfg(feature = "direct")]
 use protocol::device::DIRECT_CLASS_ID as CLASS_ID;
+#[cfg(feature = "usart")]
+use protocol::device::USART_CLASS_ID as CLASS_ID;
 use protocol::device::VENDOR_ID;
 use protocol::image::{Target, Version};
 use update::engine::Identity;
@@ -14,6 +16,8 @@ use crate::program::serial_number;
 /// Hardware model, as printed on the case.
 pub const MODEL: &str = if cfg!(feature = "direct") {
     "LD-1D"
+} else if cfg!(feature = "usart") {
+    "LD-1U"
 } else {
     "LD-1"
 };

@@ -20,6 +20,9 @@ pub mod program;
 pub mod reset;
 pub mod rtc;
 pub mod start_count;
+#[cfg(feature = "usart")]
+pub mod usart;
+#[cfg(not(feature = "usart"))]
 pub mod usb;
 pub mod watchdog;
 

@@ -79,7 +79,7 @@ impl SpiNand {
         RCC.gpioenr().modify(|w| w.set_gpioaen(true));
         RCC.apb2enr().modify(|w| w.set_spi1en(true));
         RCC.ahbenr().modify(|w| w.set_dma1en(true));
-        DMA1.cselr().write(|w| {
+        DMA1.cselr().modify(|w| {
             w.set_cs(RECEIVE, SPI1_REQUEST);
             w.set_cs(SEND, SPI1_REQUEST);
         });

@@ -8,6 +8,10 @@ use cortex_m::peripheral::NVIC;
 use protocol::device::{SerialNumber, USB_PRODUCT_ID, USB_VENDOR_ID};
 use stm32_metapac::usb::regs::{Bcdr, Daddr, Epr, Istr};
 use stm32_metapac::{Interrupt, RCC, USB, USBRAM};
+use update::MAX_DATA;
+use update::server::Line;
+
+use crate::clock::{CORE_HERTZ, Clock};
 
 /// Bytes of the largest packet of every endpoint.
 pub const PACKET: usize = 64;
@@ -188,9 +192,14 @@ pub struct Usb {
     answer_end: usize,
 }
 
+impl Line for Usb {
+    // The bus holds back what does not fit: it is only there to bridge the computer's own delays.
+    const WINDOW: u16 = 8 * MAX_DATA as u16;
+}
+
 impl Usb {
     /// Connects to the bus. The clock proves that the clocks run.
-    pub(crate) fn start(_clock: &crate::clock::Clock, serial_number: SerialNumber) -> Usb {
+    pub(crate) fn start(_clock: &Clock, serial_number: SerialNumber) -> Usb {
         let mut usb = Usb {
             serial_number,
             configured: false,
@@ -231,7 +240,7 @@ impl Usb {
         RCC.apb1rstr().modify(|w| w.set_usbrst(false));
         USB.cntr().write(|w| w.set_fres(true));
         // 1 µs for the transceiver (DS10182, tSTARTUP).
-        cortex_m::asm::delay(crate::clock::CORE_HERTZ / 1_000_000);
+        cortex_m::asm::delay(CORE_HERTZ / 1_000_000);
         // What wakes from sleep.
         USB.cntr().write(|w| {
             w.set_resetm(true);
@@ -245,7 +254,7 @@ impl Usb {
 
     /// Does what the bus asks for; to be called often, at least every 10 ms while a computer enumerates.
     #[inline(never)]
-    pub fn poll(&mut self) {
+    pub fn poll(&mut self, _: &Clock) {
         let events = USB.istr().read();
         // Bits are cleared by writing 0, and the others may be set meanwhile.
         let mut seen = Istr(u32::MAX);

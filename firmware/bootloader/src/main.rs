@@ -94,7 +94,7 @@ fn update_mode<F: Flash, E: Eeprom, N: Nand>(
     let mut next_look = NEXT_LOOK;
     while !updater.engine.restart_requested() && clock.millis() < next_look {
         watchdog::feed();
-        port.turn(&mut updater);
+        port.turn(clock, &mut updater);
         let heard = mem::take(&mut updater.heard);
         if port.connected() && (heard || !updater.engine.handed_over()) {
             next_look = clock.millis() + NEXT_LOOK;

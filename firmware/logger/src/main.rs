@@ -112,7 +112,7 @@ fn main() -> ! {
             start_count::clear();
         }
         if port.follow_cable(&mut clock) {
-            port.turn(&mut logger);
+            port.turn(&clock, &mut logger);
             if !port.connected() {
                 logger.reading = None;
             }

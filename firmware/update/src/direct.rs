@@ -5,11 +5,11 @@
 //! Never is there a moment at which flash could be taken for what it is not: the page with the header goes first and
 //! comes last, and the boot record says Installing in between. So a whole image in phase Installing is the new one.
 
-use protocol::MAX_DATA;
 use protocol::device::Phase;
 use protocol::image::{Digest, HEADER_SIZE, Header, ImageError};
 use protocol::message::{CommonRequest, CommonResponse, Refusal, StorageError};
 
+use crate::MAX_DATA;
 use crate::engine::Engine;
 use crate::image_check::{self, Failure};
 use crate::memory::{

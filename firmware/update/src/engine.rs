@@ -124,7 +124,6 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         reply: &mut Reply<'_>,
     ) -> Result<(), Refusal> {
         match *request {
-            CommonRequest::Hello { .. } => return Err(Refusal::UnknownRequest),
             CommonRequest::DeviceInfo => reply.common(CommonResponse::DeviceInfo(self.info())),
             CommonRequest::BeginUpload { .. }
             | CommonRequest::UploadData { .. }
@@ -149,6 +148,8 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             CommonRequest::GoBack => self.go_back()?,
             CommonRequest::Confirm { digest } => self.confirm(digest)?,
             CommonRequest::Reboot => self.restart = true,
+            // The greeting is the server's, and so is the rate, where there is one.
+            _ => return Err(Refusal::UnknownRequest),
         }
         Ok(())
     }

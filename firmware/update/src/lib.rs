@@ -8,6 +8,16 @@
 
 #![cfg_attr(not(test), no_std)]
 
+/// The most bytes of one upload request that this device takes. A port without flow control has to be able to hold them
+/// twice: there they are half as many.
+pub const MAX_DATA: usize = if cfg!(feature = "usart") {
+    512
+} else {
+    protocol::MAX_DATA
+};
+/// The longest packet that this device takes, in bytes.
+pub const MAX_PACKET: usize = MAX_DATA + (protocol::MAX_PACKET - protocol::MAX_DATA);
+
 pub mod boot;
 pub mod boot_record;
 pub mod direct;

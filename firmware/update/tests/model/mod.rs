@@ -21,9 +21,10 @@ use protocol::message::{CommonRequest, Never, Refusal};
 use sha2::{Digest, Sha256};
 use update::boot::Decision;
 use update::direct::NoNand;
+use update::MAX_DATA;
 use update::engine::{Engine, Identity};
 use update::memory::*;
-use update::server::{Handler, Reply, Server};
+use update::server::{Handler, Line, Reply, Server};
 use update::store::END_BLOCK;
 
 /// First address of the slot.
@@ -467,6 +468,13 @@ impl<N: Nand> Handler for Updater<N> {
     }
 }
 
+/// The call of a function in the place of a wire: nothing is ever under way.
+struct Direct;
+
+impl Line for Direct {
+    const WINDOW: u16 = 8 * MAX_DATA as u16;
+}
+
 /// What runs, whatever its memories.
 trait Turn {
     fn work(&mut self, server: &mut Server);
@@ -481,7 +489,7 @@ impl<N: Nand + 'static> Updater<N> {
 
 impl<N: Nand> Turn for Updater<N> {
     fn work(&mut self, server: &mut Server) {
-        server.work(self);
+        server.work(self, &mut Direct);
     }
 
     fn restart_requested(&self) -> bool {
