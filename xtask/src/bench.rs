@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use protocol::device::{CLASS_ID, VENDOR_ID};
 use protocol::image::{Header, Version};
 
@@ -14,6 +14,10 @@ use crate::project::{Project, run, write};
 use crate::setup::{self, Need};
 use crate::{browser, hex};
 
+/// Bytes that flash is erased by.
+const PAGE: usize = 128;
+/// Bytes that code is shifted by at most.
+const MOST_SHIFTED: u32 = 64;
 /// Bytes of the large .hex that a tab reads, at least.
 const LARGE_HEX: usize = 1_000_000;
 /// Bytes that a data record of a .hex stands for, and its characters with the line's end.
@@ -53,11 +57,12 @@ fn write_images(project: &Project) -> Result<()> {
     let seed = 0x2545_F491;
     let length = payload_of_full(&key)?;
     let first = program(project, first)?;
-    let (elf, second) = firmware::build_shifted(project, second)?;
-    write(&project.firmware_files().join("bench-shifted.elf"), &elf)?;
     let a = sign(&filled(&first, length, seed), 2, &key)?;
-    let second = filled(&second, length, !seed);
-    let b = sign(&second, 3, &key)?;
+    let (second, b) = unlike(project, second, &a, |program| {
+        let program = filled(program, length, !seed);
+        let image = sign(&program, 3, &key)?;
+        Ok((program, image))
+    })?;
     // One byte where nothing runs: a page of the program, and those with digest and signature.
     let mut changed = second;
     *changed.last_mut().context("the program has bytes")? ^= 1;
@@ -83,6 +88,27 @@ fn write_images(project: &Project) -> Result<()> {
         &project.firmware_files().join("bench-large.hex"),
         text.as_bytes(),
     )
+}
+
+/// Builds a release so that no page of its image, which `finish` makes, is like the one of another image in its place.
+fn unlike(
+    project: &Project,
+    release: &Release,
+    other: &[u8],
+    finish: impl Fn(&[u8]) -> Result<(Vec<u8>, Vec<u8>)>,
+) -> Result<(Vec<u8>, Vec<u8>)> {
+    for shift in (4..=MOST_SHIFTED).step_by(4) {
+        let (elf, program) = firmware::build_shifted(project, release, shift)?;
+        let (program, image) = finish(&program)?;
+        let mut pages = image.chunks(PAGE).zip(other.chunks(PAGE));
+        // The second half of the header is empty in each.
+        let empty = |page: &[u8]| page.iter().all(|&byte| byte == 0);
+        if pages.all(|(page, other)| page != other || empty(page)) {
+            write(&project.firmware_files().join("bench-shifted.elf"), &elf)?;
+            return Ok((program, image));
+        }
+    }
+    bail!("however far its code is shifted, some page of the release is like another release's")
 }
 
 /// The program of a release as it was built and signed.

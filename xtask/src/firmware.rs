@@ -196,13 +196,11 @@ fn build_for(
     Ok(())
 }
 
-/// A release with its code a word further on than where it belongs, so that no page of it is like one of another release:
-/// its ELF file and its program.
+/// A release with its code `by` bytes further on than where it belongs, a multiple of 4: its ELF file and its program.
 ///
 /// # Errors
 /// When it does not build.
-pub fn build_shifted(project: &Project, release: &Release) -> Result<(Vec<u8>, Vec<u8>)> {
-    const SHIFT: u32 = 4;
+pub fn build_shifted(project: &Project, release: &Release, by: u32) -> Result<(Vec<u8>, Vec<u8>)> {
     let name = format!("logger-{}.elf", release.version);
     let elf = fs::read(project.firmware_files().join(&name)).with_context(|| name.clone())?;
     let elf = Elf::parse(&elf).with_context(|| name.clone())?;
@@ -213,7 +211,7 @@ pub fn build_shifted(project: &Project, release: &Release) -> Result<(Vec<u8>, V
         .with_context(|| format!("{name} has no code"))?
         .address;
     let public_key = project.firmware_build().join("public-key");
-    let link = [format!("--defsym=_stext={:#x}", code + SHIFT)];
+    let link = [format!("--defsym=_stext={:#x}", code + by)];
     let file = cargo_build(project, "logger", release.features, &public_key, &link)?;
     let program = flash_at(&Elf::parse(&file)?, SLOT + u32::from(HEADER_SIZE))?;
     Ok((file, program))
