@@ -184,7 +184,10 @@ impl Nand for SpiNand {
         give(&[command::LOAD_BUFFER, high, low], data);
         match self.on_page(command::PROGRAM, page) {
             Some(state) if state & status::PROGRAM_FAILED == 0 => Ok(()),
-            _ => Err(WriteFailed),
+            _ => {
+                self.ready = false;
+                Err(WriteFailed)
+            }
         }
     }
 
@@ -195,7 +198,10 @@ impl Nand for SpiNand {
         order(&[command::WRITE_ENABLE]);
         match self.on_page(command::ERASE_BLOCK, block * NAND_BLOCK_PAGES) {
             Some(state) if state & status::ERASE_FAILED == 0 => Ok(()),
-            _ => Err(WriteFailed),
+            _ => {
+                self.ready = false;
+                Err(WriteFailed)
+            }
         }
     }
 

@@ -184,6 +184,7 @@ impl Recorder {
     /// [`Recorder::new`].
     pub fn erase_until(&mut self, next: u32) {
         self.ring.erase_until(next);
+        self.layout.get_or_insert(LayoutReason::Block);
         self.retry = 0;
     }
 

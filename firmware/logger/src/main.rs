@@ -329,7 +329,11 @@ impl<'a> Logger<'a> {
     /// Until when there is nothing to do: the clock in milliseconds.
     fn deadline(&self) -> u64 {
         let due = self.sampler.due.get();
-        self.recorder.due().map_or(due, |tick| due.min(tick))
+        let due = self.recorder.due().map_or(due, |tick| due.min(tick));
+        match self.engine.on_trial() {
+            true => due.min(self.started + TRIAL_TIME + 1),
+            false => due,
+        }
     }
 
     #[inline(never)]
@@ -346,7 +350,9 @@ impl<'a> Logger<'a> {
             self.state.save(&mut self.engine.eeprom);
         }
         let due = self.sampler.due.get();
-        let same_grid = starts_alike && configuration.interval() == before.interval();
+        let same_grid = starts_alike
+            && configuration.recording() == before.recording()
+            && configuration.interval() == before.interval();
         self.plan();
         if same_grid {
             self.sampler.due.set(due);
@@ -435,6 +441,7 @@ impl<'a> Logger<'a> {
         self.recorder.erase_until(next);
         self.state.first = next;
         self.state.save(&mut self.engine.eeprom);
+        self.flush();
         Ok(())
     }
 }
