@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use emulator::fault::{CutPoint, Place};
+use emulator::machine::{Machine, Options};
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
 use host::device::Device;
@@ -20,7 +21,9 @@ use host::protocol::{BAUD_RATE, MAX_PACKET};
 use host::settings::{self, Value};
 use host::update::{UpdateError, update};
 use logdock_tests::bridge::BridgedLink;
-use logdock_tests::{V1_0, V1_1, bridged_logger, connect, factory_logger, firmware, running};
+use logdock_tests::{
+    V1_0, V1_1, bridged_logger, built, connect, factory_logger, firmware, running,
+};
 
 const NEW: &str = "logger-usart-1.1.0.bin";
 const OLD: &str = "logger-usart-1.0.0.bin";
@@ -118,6 +121,22 @@ fn an_image_for_usb_is_refused_and_the_other_way_round() {
     )));
     let (mut conversation, device) = connect(factory_logger());
     assert!(refused(update_to(&mut conversation, &device, NEW)));
+}
+
+#[test]
+fn without_an_application_update_mode_answers_on_the_same_port() {
+    let mut machine = Machine::new(Options::default());
+    machine
+        .program_flash(0x0800_0000, &built("bootloader-usart.bin"))
+        .expect("it fits");
+    machine.usb_mut().attach();
+    machine.power_on();
+    let (mut conversation, device) = connect(BridgedLink::new(machine).with_rates(&RATES));
+    assert_eq!(conversation.hello().program, Program::Bootloader);
+    assert_eq!(running(&device), None);
+    let after = update_to(&mut conversation, &device, NEW).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(conversation.hello().program, Program::Application);
+    assert_eq!((running(&after), after.phase), (Some(V1_1), Phase::Idle));
 }
 
 /// Settings are written to EEPROM, which stalls the core for 3 to 6 ms a word. All that may be under way comes meanwhile.

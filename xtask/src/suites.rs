@@ -47,6 +47,8 @@ const HOST_CRATES: [&str; 7] = [
 const PORTABLE_FIRMWARE: [&str; 3] = ["log", "signature", "update"];
 /// Crates of the firmware that run on the logger alone.
 const DEVICE_FIRMWARE: [&str; 3] = ["board", "bootloader", "logger"];
+/// The same for the board with an STM32F072.
+const SMALLEST_FIRMWARE: [&str; 3] = ["blinky", "board", "bootloader"];
 
 impl Suite {
     fn needs(self) -> &'static [Need] {
@@ -175,6 +177,15 @@ fn lint(project: &Project) -> Result<Tally> {
                 .args(deny),
         )?;
     }
+    tally += check(
+        project
+            .firmware_cargo()
+            .arg("clippy")
+            .args(packages(&SMALLEST_FIRMWARE))
+            .args(["--target", DEVICE_TARGET, "--no-default-features"])
+            .args(["--features", "bootloader/stm32f072"])
+            .args(deny),
+    )?;
     for package in PORTABLE_FIRMWARE {
         tally += check(
             portable(project, "clippy", package)?

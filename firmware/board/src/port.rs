@@ -4,6 +4,7 @@ use protocol::device::{Program, SerialNumber};
 use update::server::{Handler, Server};
 
 use crate::clock::Clock;
+#[cfg(feature = "stm32l052")]
 use crate::inputs;
 #[cfg(feature = "usart")]
 use crate::usart::Usart as Wire;
@@ -38,6 +39,7 @@ impl Port {
     /// and the port is on.
     ///
     /// [`inputs::Inputs::start`] must have been called. Without a cable nothing else here may be.
+    #[cfg(feature = "stm32l052")]
     pub fn follow_cable(&mut self, clock: &mut Clock) -> bool {
         let powered = inputs::usb_powered();
         if powered != self.wire.is_on() {

@@ -11,7 +11,8 @@ use stm32_metapac::{Interrupt, RCC, USB, USBRAM};
 use update::MAX_DATA;
 use update::server::Line;
 
-use crate::clock::{CORE_HERTZ, Clock};
+use crate::clock::Clock;
+use crate::oscillators::CORE_HERTZ;
 
 /// Bytes of the largest packet of every endpoint.
 pub const PACKET: usize = 64;

@@ -8,6 +8,7 @@
 use core::mem;
 
 use board::clock::Clock;
+#[cfg(feature = "stm32l052")]
 use board::flash::protect_bootloader;
 use board::port::Port;
 use board::program::{self, BootloaderInfo};
@@ -46,6 +47,7 @@ fn main() -> ! {
     let Some(board) = Board::take() else {
         program::restart()
     };
+    #[cfg(feature = "stm32l052")]
     protect_bootloader();
     let Board {
         clock,

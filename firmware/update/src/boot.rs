@@ -9,9 +9,7 @@ use protocol::image::{ImageError, Version};
 use crate::boot_record::TRIAL_STARTS;
 use crate::engine::Engine;
 use crate::image_check::{self, Failure, SignedImage};
-use crate::memory::{
-    ERASED, Eeprom, FLASH_PAGE, Flash, Nand, ReadImage, WriteFailed, holds, put_page,
-};
+use crate::memory::{Eeprom, Flash, Nand, Page, ReadImage, WriteFailed, holds, put_page};
 use crate::store::{self, CHUNK, Slot};
 
 /// What the bootloader does when the engine has done its part.
@@ -314,10 +312,10 @@ fn copy<F: Flash>(
 ) -> Result<(), NotInstalled> {
     let mut offset = 0;
     while offset < length {
-        let mut page = [ERASED; FLASH_PAGE];
-        let end = FLASH_PAGE.min((length - offset) as usize);
+        let mut page = F::Page::filled(F::ERASED);
+        let end = F::Page::BYTES.min((length - offset) as usize);
         image
-            .read(offset, &mut page[..end])
+            .read(offset, &mut page.as_mut()[..end])
             .map_err(|unreadable| NotInstalled::Image(unreadable.into()))?;
         match differing {
             Differing::Written => {
@@ -326,7 +324,7 @@ fn copy<F: Flash>(
             Differing::Refused if holds(flash, offset, &page) => {}
             Differing::Refused => return Err(NotInstalled::Flash),
         }
-        offset += FLASH_PAGE as u32;
+        offset += F::Page::BYTES as u32;
     }
     Ok(())
 }

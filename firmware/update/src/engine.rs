@@ -7,7 +7,7 @@ use protocol::message::{CommonRequest, CommonResponse, Refusal, StorageError};
 
 use crate::boot_record::{BootRecord, EEPROM_END};
 use crate::image_check::{self, Failure, WholeImage};
-use crate::memory::{Eeprom, FLASH_PAGE, Flash, InFlash, Nand, WriteFailed};
+use crate::memory::{Eeprom, Flash, InFlash, Nand, Page, WriteFailed};
 use crate::server::Reply;
 use crate::store::{self, Slot, Writing};
 
@@ -170,7 +170,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             bootloader: self.identity.bootloader,
             slot_address: self.identity.target.slot_address,
             slot_size: self.identity.target.slot_size,
-            page_size: FLASH_PAGE as u16,
+            page_size: F::Page::BYTES as u16,
             security_counter: self.record.security_counter,
             direct: !N::FITTED,
             phase: self.record.phase,

@@ -24,6 +24,7 @@ pub mod direct;
 pub mod engine;
 pub mod image_check;
 pub mod memory;
+pub mod records;
 pub mod server;
 pub mod store;
 pub mod twin;

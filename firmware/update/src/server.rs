@@ -209,7 +209,6 @@ impl Server {
         };
         let result = match packet {
             Ok(bytes) => {
-                line.heard();
                 let greeted = &mut self.greeted;
                 answer(handler, line, self.program, greeted, bytes, &mut reply)
             }
@@ -243,6 +242,7 @@ fn answer<H: Handler, L: Line>(
     bytes: &[u8],
     reply: &mut Reply<'_>,
 ) -> Result<(), Refusal> {
+    line.heard();
     let Some(message) = parse::<H>(bytes) else {
         return Err(Refusal::UnknownRequest);
     };

@@ -17,8 +17,9 @@ use stm32_metapac::{DMA1, GPIOA, RCC, USART2};
 use update::server::Line;
 use update::{MAX_DATA, MAX_PACKET};
 
-use crate::clock::{CORE_HERTZ, Clock};
+use crate::clock::Clock;
 use crate::inputs;
+use crate::oscillators::CORE_HERTZ;
 
 /// The most bytes that are handed over at once.
 pub const PACKET: usize = 64;
