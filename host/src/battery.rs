@@ -19,15 +19,15 @@ const LONGEST_STOP: Duration = Duration::from_secs(5);
 /// Coulombs to wake up and feed it.
 const WAKE: f64 = 0.2e-6;
 /// Coulombs to wake up and take a record with nothing in it.
-const RECORD: f64 = 1.34e-6;
+const RECORD: f64 = 0.93e-6;
 /// Coulombs to switch the converter on and calibrate it; counting pulses does not need it.
 const CONVERTER: f64 = 0.43e-6;
 /// Coulombs of one conversion.
 const CONVERSION: f64 = 0.04e-6;
 /// Coulombs to keep a byte of a record and to write it in the end.
-const BYTE: f64 = 0.063e-6;
+const BYTE: f64 = 0.0196e-6;
 /// Coulombs to write a segment, whatever is in it.
-const SEGMENT: f64 = 12.1e-6;
+const SEGMENT: f64 = 10.2e-6;
 
 /// What decides on a logger's current.
 #[derive(Clone, Copy, Debug, PartialEq)]
