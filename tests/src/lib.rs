@@ -9,6 +9,7 @@ pub mod faults;
 pub mod frames;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -32,6 +33,11 @@ use host::update::update;
 use bridge::BridgedLink;
 use faults::Moment;
 
+/// Offsets in EEPROM of the settings and of what the application remembers, and the NAND's blocks of the log: see
+/// docs/update.md.
+const SETTINGS: Range<usize> = 0x40..0x440;
+const MEMORY: Range<usize> = 0x440..0x4A8;
+const LOG_BLOCKS: Range<u32> = 24..1024;
 /// First address of the bootloader: where a factory image begins.
 const FLASH: u32 = 0x0800_0000;
 /// How long a computer takes to see and set up a port that is there.

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use update::MAX_DATA;
 use update::boot::Decision;
 use update::direct::NoNand;
-use update::engine::{Engine, Identity};
+use update::engine::{Engine, FREE_EEPROM, Identity};
 use update::memory::*;
 use update::records::Records;
 use update::server::{Handler, Line, Reply, Server};
@@ -290,12 +290,20 @@ impl Flash for RecordPages {
     }
 }
 
+/// What lies behind is the application's: nothing of it may make a difference to an update. (So it is with the NAND, where
+/// the model ends with the image store.)
+fn assert_is_the_engines(offset: u32) {
+    assert!(offset < FREE_EEPROM, "offset {offset:#x} of EEPROM");
+}
+
 impl Eeprom for ModelEeprom {
     fn read_word(&self, offset: u32) -> u32 {
+        assert_is_the_engines(offset);
         self.0.borrow().eeprom[offset as usize / 4]
     }
 
     fn write_word(&mut self, offset: u32, word: u32) -> Result<(), WriteFailed> {
+        assert_is_the_engines(offset);
         let index = offset as usize / 4;
         self.0.borrow_mut().operation(|memories, random| {
             let mut cells = memories.eeprom[index].to_le_bytes();
