@@ -232,10 +232,6 @@ fn parse<'r, H: Handler>(bytes: &'r [u8]) -> Option<Message<CommonRequest<'r>, H
 #[inline(never)]
 fn answer<H: Handler, L: Line>(
     handler: &mut H,
-    #[cfg_attr(
-        not(feature = "usart"),
-        expect(unused_variables, reason = "only a USART has a rate to set")
-    )]
     line: &mut L,
     program: Program,
     greeted: &mut bool,
