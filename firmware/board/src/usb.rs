@@ -297,7 +297,8 @@ impl Usb {
                 assigned.set_ef(true);
                 USB.daddr().write_value(assigned);
             }
-            if self.answer_at < self.answer_end {
+            // What came behind ends it: the next request, or that the computer has enough.
+            if control & epr::CTR_RX == 0 && self.answer_at < self.answer_end {
                 self.send_answer();
             }
         }
@@ -399,7 +400,7 @@ impl Usb {
                 halt(index, Some(false))?;
                 &[]
             }
-            request::SET_LINE_CODING => {
+            request::SET_LINE_CODING if [length, length_high] == [LINE_CODING as u8, 0] => {
                 self.line_coding_comes = true;
                 &[]
             }
