@@ -104,7 +104,7 @@ fn a_line_coding_of_another_length_is_refused_and_changes_nothing() {
     assert_eq!(
         machine.usb_mut().control_results(),
         [
-            ControlResult::Done(Vec::new()),
+            ControlResult::Done(coding[..7].to_vec()),
             ControlResult::Stalled,
             ControlResult::Stalled,
             ControlResult::Stalled,
