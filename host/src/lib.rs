@@ -17,8 +17,6 @@ pub mod firmware_file;
 pub mod link;
 pub mod log;
 pub mod settings;
-#[cfg(feature = "json")]
-pub mod settings_file;
 pub mod time;
 pub mod update;
 
