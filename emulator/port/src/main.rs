@@ -110,8 +110,13 @@ fn emulate(arguments: &Arguments) -> Result<(), String> {
         machine.usb_mut().attach();
     }
 
-    let machine = run_on_terminal(machine, arguments.speed, arguments.usart, arguments.link.clone())
-        .map_err(|error| error.to_string())?;
+    let machine = run_on_terminal(
+        machine,
+        arguments.speed,
+        arguments.usart,
+        arguments.link.clone(),
+    )
+    .map_err(|error| error.to_string())?;
 
     if let Some(path) = &arguments.nand {
         save_nand(machine.nand(), path).map_err(|error| about(path, &error))?;
