@@ -184,11 +184,11 @@ impl<L: Link> Conversation<L> {
     }
 
     /// Asks something that both programs answer; `read` takes what it expects from the answer.
-    pub async fn ask<T>(
-        &mut self,
-        request: CommonRequest<'_>,
-        read: impl Fn(CommonResponse<'_>) -> Option<T>,
-    ) -> Result<T, TalkError> {
+    pub fn ask<'a, T: 'a>(
+        &'a mut self,
+        request: CommonRequest<'a>,
+        read: impl Fn(CommonResponse<'_>) -> Option<T> + 'a,
+    ) -> impl Future<Output = Result<T, TalkError>> + 'a {
         let timeout = match request {
             CommonRequest::FinishUpload | CommonRequest::BeginUpload { .. } => WORK_TIMEOUT,
             _ => ANSWER_TIMEOUT,
@@ -197,30 +197,28 @@ impl<L: Link> Conversation<L> {
             TRIES,
             Request::Common(request),
             timeout,
-            |response| match response {
+            move |response| match response {
                 Response::Common(response) => read(response),
                 Response::Logger(_) => None,
             },
         )
-        .await
     }
 
     /// Asks something that only the application answers.
-    pub async fn ask_logger<T>(
-        &mut self,
-        request: LoggerRequest<'_>,
-        read: impl Fn(LoggerResponse<'_>) -> Option<T>,
-    ) -> Result<T, TalkError> {
+    pub fn ask_logger<'a, T: 'a>(
+        &'a mut self,
+        request: LoggerRequest<'a>,
+        read: impl Fn(LoggerResponse<'_>) -> Option<T> + 'a,
+    ) -> impl Future<Output = Result<T, TalkError>> + 'a {
         self.exchange(
             TRIES,
             Request::Logger(request),
             ANSWER_TIMEOUT,
-            |response| match response {
+            move |response| match response {
                 Response::Logger(response) => read(response),
                 Response::Common(_) => None,
             },
         )
-        .await
     }
 
     /// Asks for something that has no answer but that it is done.
@@ -285,18 +283,26 @@ impl<L: Link> Conversation<L> {
         timeout: Duration,
         read: impl Fn(Response<'_>) -> Option<T>,
     ) -> Result<T, TalkError> {
+        let packet = self.answer(tries, &request, timeout).await?;
+        let packet = Packet::<Response>::parse(&packet).map_err(|_| TalkError::Unexpected)?;
+        read(packet.message).ok_or(TalkError::Unexpected)
+    }
+
+    /// The same, with the answer as it came: apart, so that it is compiled once, not for each kind of answer.
+    async fn answer(
+        &mut self,
+        tries: usize,
+        request: &Request<'_>,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, TalkError> {
         for _ in 0..tries {
-            let sequence = self.post(&request).await?;
+            let sequence = self.post(request).await?;
             loop {
                 match self.next_answer(timeout).await? {
                     Some((answered, _)) if answered != sequence && answered != 0 => continue,
                     Some((_, Answer::Refused(Refusal::Damaged))) | None => break,
                     Some((_, Answer::Refused(refusal))) => return Err(TalkError::Refused(refusal)),
-                    Some((_, Answer::Other(packet))) => {
-                        let packet = Packet::<Response>::parse(&packet)
-                            .map_err(|_| TalkError::Unexpected)?;
-                        return read(packet.message).ok_or(TalkError::Unexpected);
-                    }
+                    Some((_, Answer::Other(packet))) => return Ok(packet),
                 }
             }
         }
