@@ -1,6 +1,7 @@
 //! The logger: its name first, then what it is doing, then numbers.
 
 use alloc::string::{String, ToString};
+use core::cell::Cell;
 
 use host::device::Device;
 use host::settings::{Setting, Value};
@@ -111,11 +112,11 @@ pub(crate) fn device_card(logger: Logger) -> View {
 
 /// Whether the logger knows what time it is.
 fn clock(status: Option<&Status>, ahead: Option<i64>) -> String {
+    if status.is_none() {
+        return NO_NUMBER.into();
+    }
     let Some(ahead) = ahead else {
-        return match status {
-            Some(_) => say!("not set"),
-            None => NO_NUMBER.into(),
-        };
+        return say!("not set");
     };
     let off = decimal(ahead.unsigned_abs() as f64 / 1000.0, 1);
     match ahead {
@@ -135,10 +136,14 @@ const OFFSET: u16 = 4;
 
 /// What the channels that are on measure now, in their own units.
 fn values(logger: Logger) -> View {
+    // They keep their places while the logger is away.
+    let last = Cell::new(None);
     let is_on = move || {
-        logger
+        let now = logger
             .status
-            .with(|status| status.as_ref().map(|status| status.channels))
+            .with(|status| status.as_ref().map(|status| status.channels));
+        last.set(now.or(last.get()));
+        last.get()
     };
     choose(
         move || (is_on(), logger.settings.get()),
