@@ -1,10 +1,59 @@
-// What is there before the page's own program: which scripts it may start, and that it works without a network.
+// What is there before the page's own program: which scripts it may start, that it works without a network, and what
+// takes fewer words here than there (src/browser.rs).
 
 {
-  const scripts = ['./virtual-logger-worker.js', './offline-worker.js'];
+  const scripts = ['./virtual-logger-worker.js', './helper-worker.js', './offline-worker.js'];
   window.trustedTypes?.createPolicy('default', {
     createScriptURL: (url) => (scripts.includes(url) ? url : null),
   });
   // Where it is not possible, the page needs the network each time.
-  navigator.serviceWorker?.register(scripts[1]).catch(() => {});
+  navigator.serviceWorker?.register(scripts[2]).catch(() => {});
+
+  let awake = Promise.resolve();
+  let helper;
+  const waiting = new Set();
+  const dismiss = () => {
+    helper.terminate();
+    helper = undefined;
+    for (const reject of waiting) reject();
+    waiting.clear();
+  };
+  window.logdock = {
+    /** Asks the helper, which is loaded for the first question; one that failed is started anew for the next. */
+    ask: (question) =>
+      new Promise((resolve, reject) => {
+        if (!helper) {
+          helper = new Worker(scripts[1]);
+          helper.onerror = dismiss;
+        }
+        waiting.add(reject);
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => {
+          port1.close();
+          waiting.delete(reject);
+          if ('error' in data) {
+            reject();
+            dismiss();
+          } else resolve(data.answer);
+        };
+        helper.postMessage(question, [port2]);
+      }),
+    /** Whether the computer must not fall asleep; where that cannot be asked for, it may. */
+    stayAwake(on) {
+      awake = awake
+        .then((held) => held?.release())
+        .then(() => (on ? navigator.wakeLock?.request('screen') : undefined))
+        .catch(() => {});
+    },
+    /** Hands over the files that the page was opened with, now and later. */
+    onOpened: (take) =>
+      window.launchQueue?.setConsumer(async ({ files }) => take(await Promise.all(files.map((file) => file.getFile())))),
+  };
+
+  // On a first visit only what is needed is loaded; from the second on, all that works without a network is there.
+  if (navigator.serviceWorker?.controller) {
+    addEventListener('load', () => {
+      for (const file of [scripts[1], './helper.js', './helper_bg.wasm']) fetch(file).catch(() => {});
+    });
+  }
 }

@@ -6,29 +6,30 @@
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use host::check::{Objection, Plan, check};
+use host::check::{Direction, Plan};
 use host::conversation::TalkError;
 use host::device::Device;
-use host::firmware_file::{FileError, FirmwareFile, LARGEST_FILE};
 use host::settings::{Setting, Value};
-use host::update::{Progress, UpdateError};
-use js_sys::Uint8Array;
+use host::update::{Progress, UpdateError, Upload};
+use js_sys::{Array, Uint8Array};
 use protocol::device::{HeldImage, Program};
 use protocol::image::Version;
 use protocol::message::Refusal;
 use protocol::record::Status;
 use protocol::settings::{Problem, SettingId};
 use virtual_logger_messages::{Command, Event};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::*;
 use web_sys::{File, SerialPort};
 
+use crate::browser::{on_opened, stay_awake};
 use crate::dom::window;
 use crate::draft::Draft;
 use crate::fetch::fetch;
+use crate::helper::{NoHelp, objection, read};
 use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
 use crate::link::virtual_logger::Hand;
@@ -36,6 +37,7 @@ use crate::queue::{Sender, queue};
 use crate::session;
 use crate::signal::{Changed, Signal, changes};
 use crate::task::spawn;
+use crate::text::storage;
 use crate::time::now;
 use core::ops::Deref;
 
@@ -104,7 +106,7 @@ pub(crate) enum Chosen {
     Nothing,
     /// It is being read.
     Reading(String),
-    /// It is no firmware; whether a logger takes one that is, is the [plan](Logger::plan)'s matter.
+    /// It could not be taken; whether a logger takes one that is, is the [verdict](State::verdict)'s matter.
     Refused {
         /// The file's name; none when there were several.
         name: Option<String>,
@@ -114,10 +116,34 @@ pub(crate) enum Chosen {
     /// A whole image.
     Whole {
         /// The image.
-        file: Rc<FirmwareFile>,
+        file: Rc<Firmware>,
         /// Seconds that reading and checking took.
         took: f64,
     },
+}
+
+/// A firmware file that is whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Firmware {
+    /// The file's name.
+    pub(crate) name: String,
+    /// The image in it.
+    pub(crate) upload: Upload,
+}
+
+/// Whether the logger will take the chosen file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// There is no file, or no logger to ask.
+    Open,
+    /// It is being checked.
+    Checking,
+    /// What checks files could not be loaded.
+    Unchecked,
+    /// It will not, for this reason (in English).
+    Refused(String),
+    /// It will, and this is what comes of it.
+    Accepted(Plan),
 }
 
 /// Why a file could not be taken.
@@ -129,8 +155,10 @@ pub(crate) enum Unreadable {
     Browser,
     /// It could not be loaded from where the page came from.
     NotLoaded,
-    /// It is no firmware.
-    File(FileError),
+    /// What reads files could not be loaded.
+    NoHelp,
+    /// It is no firmware, for this reason (in English).
+    File(String),
 }
 
 /// The steps of an update, in their order.
@@ -285,14 +313,18 @@ pub(crate) struct State {
     pub(crate) device: Signal<Option<Device>>,
     /// What it measures; none when it is unplugged or does not measure.
     pub(crate) status: Signal<Option<Status>>,
+    /// What its clock is ahead of this computer's, in milliseconds; none when it does not know the time.
+    pub(crate) ahead: Signal<Option<i64>>,
+    /// The same before this page set the clock, if it did.
+    pub(crate) ahead_before: Signal<Option<Option<i64>>>,
     /// Its settings with the values it has.
     pub(crate) settings: Signal<Vec<Setting>>,
     /// How the latest writing of settings ended.
     pub(crate) written: Signal<Option<Written>>,
     /// The firmware file.
     pub(crate) chosen: Signal<Chosen>,
-    /// What an update with that file would do to this logger; none without both.
-    pub(crate) plan: Signal<Option<Result<Plan, Objection>>>,
+    /// Whether this logger takes that file.
+    pub(crate) verdict: Signal<Verdict>,
     /// The update.
     pub(crate) course: Signal<Option<Course>>,
     /// A version on trial that this page found and confirmed, without an update of its own.
@@ -301,6 +333,8 @@ pub(crate) struct State {
     pub(crate) virtual_logger: Signal<Virtual>,
     /// Whether its memories outlive this visit.
     pub(crate) virtual_is_kept: Signal<bool>,
+    /// Whether its cable is noisy.
+    pub(crate) is_noisy: Signal<bool>,
     /// What the person made of the settings and did not write yet.
     pub(crate) drafts: Signal<Vec<(SettingId, Draft)>>,
     /// What is looked at.
@@ -312,6 +346,8 @@ pub(crate) struct State {
     /// Whether the details could be copied, once that was asked for.
     pub(crate) copied: Signal<Option<bool>>,
     hand: Signal<Option<Hand>>,
+    /// Serial number of the logger whose update was under way when the page was left.
+    unfinished: Signal<Option<String>>,
     orders: Sender<Order>,
 }
 
@@ -327,10 +363,12 @@ impl Logger {
             program: Signal::new(changes, Program::Application),
             device: Signal::new(changes, None),
             status: Signal::new(changes, None),
+            ahead: Signal::new(changes, None),
+            ahead_before: Signal::new(changes, None),
             settings: Signal::new(changes, Vec::new()),
             written: Signal::new(changes, None),
             chosen: Signal::new(changes, Chosen::Nothing),
-            plan: Signal::new(changes, None),
+            verdict: Signal::new(changes, Verdict::Open),
             course: Signal::new(changes, None),
             confirmed: Signal::new(changes, None),
             virtual_logger: Signal::new(
@@ -342,14 +380,23 @@ impl Logger {
                 },
             ),
             virtual_is_kept: Signal::new(changes, true),
+            is_noisy: Signal::new(changes, false),
             drafts: Signal::new(changes, Vec::new()),
             tab: Signal::new(changes, Tab::Update),
             dragging: Signal::new(changes, false),
             insisted: Signal::new(changes, false),
             copied: Signal::new(changes, None),
             hand: Signal::new(changes, None),
+            unfinished: Signal::new(changes, None),
             orders: sender,
         })));
+        let take = Closure::<dyn Fn(Array)>::new(move |files: Array| {
+            logger.choose(files.iter().map(JsCast::unchecked_into).collect());
+        });
+        on_opened(take.as_ref().unchecked_ref());
+        // Files may be opened as long as the page is there.
+        take.forget();
+        logger.recall_update();
         spawn(session::run(logger, serial(), orders));
         (logger, changed)
     }
@@ -387,7 +434,7 @@ impl Logger {
         let file = file.clone();
         spawn(async move {
             let began = now();
-            let read = read(&file).await;
+            let read = read(&file.name(), &file).await;
             self.take(&file.name(), read, began);
         });
     }
@@ -403,17 +450,17 @@ impl Logger {
         spawn(async move {
             let began = now();
             let read = match fetch(address).await {
-                Ok(bytes) => FirmwareFile::read(name, &bytes).map_err(Unreadable::File),
+                Ok(bytes) => read(name, &Uint8Array::from(&bytes[..])).await,
                 Err(_) => Err(Unreadable::NotLoaded),
             };
             self.take(name, read, began);
         });
     }
 
-    fn take(self, name: &str, read: Result<FirmwareFile, Unreadable>, began: f64) {
+    fn take(self, name: &str, read: Result<Rc<Firmware>, Unreadable>, began: f64) {
         self.set_chosen(match read {
             Ok(file) => Chosen::Whole {
-                file: Rc::new(file),
+                file,
                 took: now() - began,
             },
             Err(error) => Chosen::Refused {
@@ -444,13 +491,22 @@ impl Logger {
                 hand.act(command);
             }
         });
+        match command {
+            Command::Disturb => self.is_noisy.set(true),
+            Command::Mend | Command::Renew => self.is_noisy.set(false),
+            _ => {}
+        }
         self.virtual_logger.update(|state| {
             if let Virtual::There { cable, halted } = state {
                 *cable = match command {
                     Command::Plug | Command::Renew => Cable::In,
                     Command::Unplug => Cable::Out,
                     Command::Cut => Cable::NoPower,
-                    Command::Open | Command::Close => return,
+                    Command::Open
+                    | Command::Close
+                    | Command::WearOut
+                    | Command::Disturb
+                    | Command::Mend => return,
                 };
                 if matches!(command, Command::Cut | Command::Renew) {
                     *halted = None;
@@ -494,19 +550,47 @@ impl Logger {
     /// What the logger says of itself.
     pub(crate) fn set_device(self, device: Option<Device>) {
         self.device.set(device);
-        self.make_plan();
+        self.judge();
     }
 
     fn set_chosen(self, chosen: Chosen) {
         self.chosen.set(chosen);
-        self.make_plan();
+        self.judge();
     }
 
-    fn make_plan(self) {
-        self.plan.set(self.chosen.with(|chosen| match chosen {
-            Chosen::Whole { file, .. } => self.of_device(|device| check(file, device)),
-            _ => None,
-        }));
+    /// Asks whether the logger takes the file.
+    fn judge(self) {
+        let (Some((file, _)), Some(device)) = (self.whole_file(), self.device.get()) else {
+            self.verdict.set(Verdict::Open);
+            return;
+        };
+        self.verdict.set(Verdict::Checking);
+        spawn(async move {
+            let answer = objection(device.clone()).await;
+            // The person may have chosen another file, or plugged in another logger.
+            let same_file = self
+                .whole_file()
+                .is_some_and(|(now, _)| Rc::ptr_eq(&now, &file));
+            if !same_file || self.device.get().as_ref() != Some(&device) {
+                return;
+            }
+            let upload = &file.upload;
+            let length = upload.image.len() as u32;
+            self.verdict.set(match answer {
+                Err(NoHelp) => Verdict::Unchecked,
+                Ok(Some(why)) => Verdict::Refused(why),
+                Ok(None) => {
+                    Verdict::Accepted(Plan::new(&device, upload.version, upload.digest, length))
+                }
+            });
+            self.go_on_with_update(&device);
+        });
+    }
+
+    /// Whether the logger takes the chosen file.
+    pub(crate) fn is_accepted(self) -> bool {
+        self.verdict
+            .with(|verdict| matches!(verdict, Verdict::Accepted(_)))
     }
 
     /// Reads from what the logger said of itself, when it has.
@@ -535,7 +619,7 @@ impl Logger {
 /// What the session reports.
 impl Logger {
     /// The chosen file, when it is one.
-    pub(crate) fn whole_file(self) -> Option<(Rc<FirmwareFile>, f64)> {
+    pub(crate) fn whole_file(self) -> Option<(Rc<Firmware>, f64)> {
         self.chosen.with(|chosen| match chosen {
             Chosen::Whole { file, took } => Some((file.clone(), *took)),
             _ => None,
@@ -543,9 +627,11 @@ impl Logger {
     }
 
     /// An update with `file` begins.
-    pub(crate) fn update_begins(self, device: &Device, file: &FirmwareFile, checked_in: f64) {
-        let total = file.image().len() as u32;
-        self.course_begins(device, file.version(), false, vec![checked_in], total);
+    pub(crate) fn update_begins(self, device: &Device, file: &Firmware, checked_in: f64) {
+        let upload = &file.upload;
+        let total = upload.image.len() as u32;
+        self.remember_update(device, file);
+        self.course_begins(device, upload.version, false, vec![checked_in], total);
     }
 
     /// An installation of an image that the logger keeps begins.
@@ -581,6 +667,7 @@ impl Logger {
             run: None,
             returned: None,
         }));
+        self.keep_awake();
     }
 
     /// It came further.
@@ -601,6 +688,8 @@ impl Logger {
             }
             course.end = Some(end);
         });
+        self.forget_update();
+        self.keep_awake();
     }
 
     /// Whether it may still be stopped: the logger has not been told to install.
@@ -630,13 +719,20 @@ impl Logger {
         self.connection.set(without_logger());
         self.program.set(Program::Application);
         self.set_device(None);
+        self.forget_logger();
+        self.virtual_is_kept.set(true);
+        self.is_noisy.set(false);
+    }
+
+    /// What was known of a logger is not true of the next one.
+    pub(crate) fn forget_logger(self) {
         self.status.set(None);
+        self.ahead_before.set(None);
         self.settings.set(Vec::new());
         self.drafts.set(Vec::new());
         self.written.set(None);
         self.course.set(None);
         self.confirmed.set(None);
-        self.virtual_is_kept.set(true);
     }
 
     /// The virtual logger can be handled.
@@ -683,6 +779,11 @@ impl Logger {
             (PortEvent::Opened, Step::Installed) => course.returned = Some(now()),
             _ => {}
         });
+    }
+
+    /// The computer must not fall asleep while something is on its way.
+    fn keep_awake(self) {
+        stay_awake(self.is_updating());
     }
 
     fn change_course(self, change: impl FnOnce(&mut Course)) {
@@ -751,6 +852,71 @@ impl Course {
     }
 }
 
+/// Where an update under way is remembered, for the case that the page is loaded anew in the middle of it.
+const UNDER_WAY: &str = "logdock-update";
+
+/// An update outlives a reload of the page: the image, and which logger it is for.
+impl Logger {
+    fn remember_update(self, device: &Device, file: &Firmware) {
+        let image: String = file
+            .upload
+            .image
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect();
+        let serial = device.serial.to_string();
+        if let Some(storage) = storage() {
+            // Without room for it, a reload only needs the person to choose the file once more.
+            let _ = storage.set_item(
+                UNDER_WAY,
+                &[&serial, "\n", &file.name, "\n", &image].concat(),
+            );
+        }
+    }
+
+    fn forget_update(self) {
+        self.unfinished.set(None);
+        if let Some(storage) = storage() {
+            let _ = storage.remove_item(UNDER_WAY);
+        }
+    }
+
+    /// Takes up the file of an update that was under way when the page was left.
+    fn recall_update(self) {
+        let kept = storage().and_then(|storage| storage.get_item(UNDER_WAY).ok()?);
+        let Some((serial, name, image)) = kept.as_deref().and_then(|kept| {
+            let (serial, rest) = kept.split_once('\n')?;
+            let (name, image) = rest.split_once('\n')?;
+            Some((serial, String::from(name), image))
+        }) else {
+            return;
+        };
+        let image: Vec<u8> = image.chars().map(|byte| byte as u8).collect();
+        self.unfinished.set(Some(serial.into()));
+        self.set_chosen(Chosen::Reading(name.clone()));
+        spawn(async move {
+            let began = now();
+            let read = read(&name, &Uint8Array::from(&image[..])).await;
+            self.take(&name, read, began);
+        });
+    }
+
+    /// Goes on with it when its logger is there and takes the file still.
+    fn go_on_with_update(self, device: &Device) {
+        let serial = device.serial.to_string();
+        if self.unfinished.get() != Some(serial) {
+            return;
+        }
+        let is_open = self.verdict.with(|verdict| {
+            matches!(verdict, Verdict::Accepted(plan) if plan.direction != Direction::Same)
+        });
+        self.forget_update();
+        if is_open {
+            self.order(Order::Update);
+        }
+    }
+}
+
 /// How it stands when there is no logger.
 fn without_logger() -> Connection {
     match serial() {
@@ -767,15 +933,6 @@ fn remember_in_address(hash: &str) {
     };
     // Without it, a reload begins at the welcome.
     let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&(path + hash)));
-}
-
-async fn read(file: &File) -> Result<FirmwareFile, Unreadable> {
-    if file.size() > LARGEST_FILE as f64 {
-        return Err(Unreadable::File(FileError::TooLarge));
-    }
-    let buffer = file.array_buffer().await.map_err(|_| Unreadable::Browser)?;
-    let bytes = Uint8Array::new(&buffer).to_vec();
-    FirmwareFile::read(&file.name(), &bytes).map_err(Unreadable::File)
 }
 
 impl From<Result<(), TalkError>> for Written {

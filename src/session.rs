@@ -13,10 +13,10 @@ use core::time::Duration;
 
 use futures_util::future::{Either, select};
 use host::conversation::{Conversation, TalkError};
-use host::device::{Device, read_status};
+use host::device::{Device, read_status, sync_clock};
 use host::link::{Link, LinkError};
 use host::settings;
-use host::update::{UpdateError, put_back, update};
+use host::update::{UpdateError, install, put_back};
 use protocol::device::{Phase, Program};
 use protocol::message::CommonRequest;
 use web_sys::Serial;
@@ -26,10 +26,12 @@ use crate::link::virtual_logger::VirtualLink;
 use crate::link::{AnyLink, Port};
 use crate::logger::{Chosen, Connection, End, Hindrance, Logger, Order, Written};
 use crate::queue::Receiver;
-use crate::time::timer;
+use crate::time::{ahead_of_utc, timer, utc};
 
 /// How often the logger is asked what it measures.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// What a logger's clock may be off by before the page sets it, in milliseconds: setting it leaves a mark in the log.
+const CLOCK_OFF: i64 = 1000;
 /// How often the elapsed time of an update is shown anew.
 const TICK: Duration = Duration::from_millis(200);
 /// How long a logger may stay away when it restarts.
@@ -139,8 +141,7 @@ async fn attend<L: Link>(
     loop {
         // The bootloader measures nothing.
         if conversation.hello().program == Program::Application {
-            let status = read_status(conversation).await;
-            logger.status.set(unless_refused(status)?);
+            look(conversation, logger).await?;
         }
         let order = match select(
             orders.next(),
@@ -182,6 +183,37 @@ async fn attend<L: Link>(
     }
 }
 
+/// Asks the logger what it measures.
+async fn look<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+) -> Result<(), TalkError> {
+    let status = unless_refused(read_status(conversation).await)?;
+    let ahead = status
+        .as_ref()
+        .and_then(|status| Some(status.time as i64 + status.utc_offset? - utc()));
+    logger.ahead.set(ahead);
+    logger.status.set(status);
+    Ok(())
+}
+
+/// Sets the logger's clock when it is off.
+async fn set_right<L: Link>(
+    conversation: &mut Conversation<L>,
+    logger: Logger,
+) -> Result<(), TalkError> {
+    look(conversation, logger).await?;
+    let is_right = logger
+        .ahead
+        .get()
+        .is_some_and(|ahead| ahead.abs() < CLOCK_OFF);
+    if !is_right {
+        let before = sync_clock(conversation, |_| utc() as u64, ahead_of_utc()).await;
+        logger.ahead_before.set(unless_refused(before)?);
+    }
+    Ok(())
+}
+
 /// Asks the logger who it is, and takes its firmware out of its trial.
 async fn get_to_know<L: Link>(
     conversation: &mut Conversation<L>,
@@ -195,11 +227,7 @@ async fn get_to_know<L: Link>(
             .is_some_and(|before| before.serial == device.serial)
     });
     if !same {
-        logger.course.set(None);
-        logger.confirmed.set(None);
-        logger.written.set(None);
-        logger.settings.set(Vec::new());
-        logger.drafts.set(Vec::new());
+        logger.forget_logger();
     }
     if let (Program::Application, Phase::Trial { .. }, Some(running)) =
         (program, device.phase, device.running)
@@ -225,6 +253,7 @@ async fn get_to_know<L: Link>(
     }
     if program == Program::Application {
         read_settings(conversation, logger).await?;
+        set_right(conversation, logger).await?;
     }
     logger.connection.set(Connection::Connected);
     Ok(())
@@ -235,7 +264,7 @@ fn forget_failure(logger: Logger, device: &Device) {
     let arrived = logger.chosen.with(|chosen| match chosen {
         Chosen::Whole { file, .. } => device
             .running
-            .is_some_and(|running| running.digest == file.digest()),
+            .is_some_and(|running| running.digest == file.upload.digest),
         _ => false,
     });
     if arrived {
@@ -265,9 +294,12 @@ async fn bring_up_to_date<L: Link>(
     let Some(device) = logger.device.get() else {
         return Ok(());
     };
+    if !logger.is_accepted() {
+        return Ok(());
+    }
     logger.update_begins(&device, &file, checked_in);
     let end = {
-        let update = update(conversation, &device, &file, |progress| {
+        let update = install(conversation, &device, &file.upload, |progress| {
             logger.update_progresses(progress);
         });
         watch(Box::pin(update), logger, orders).await

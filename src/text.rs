@@ -77,13 +77,35 @@ pub(crate) fn choose_language(code: &str) {
     let _ = window().location().reload();
 }
 
-fn storage() -> Option<Storage> {
+/// What this browser keeps for the page; none where it keeps nothing.
+pub(crate) fn storage() -> Option<Storage> {
     window().local_storage().ok().flatten()
 }
 
-/// A text that another crate has for people, in English.
+/// What the numbers in a text that was [said] are called in its translation.
+const NUMBERS: [&str; 3] = ["1", "2", "3"];
+
+/// A text that another crate has for people, in English: its words are looked up without its numbers.
 pub(crate) fn said(text: &dyn Display) -> String {
-    fill(&text.to_string(), &[])
+    let text = text.to_string();
+    let mut template = String::new();
+    let mut numbers = Vec::new();
+    for word in text.split_inclusive(' ') {
+        let number = word.trim_end_matches([' ', '.', ',', ':', ';']);
+        match NUMBERS.get(numbers.len()) {
+            Some(name) if number.starts_with(|first: char| first.is_ascii_digit()) => {
+                template.extend(["{", name, "}"]);
+                template.push_str(&word[number.len()..]);
+                numbers.push((*name, number));
+            }
+            _ => template.push_str(word),
+        }
+    }
+    let values: Vec<(&str, &dyn Display)> = numbers
+        .iter()
+        .map(|(name, number)| (*name, number as &dyn Display))
+        .collect();
+    fill(&template, &values)
 }
 
 /// The text in the language that is shown, with its values in the places of their names.

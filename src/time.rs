@@ -1,4 +1,4 @@
-//! The page's clock and its timer. It only measures how long something took; it never says what time it is.
+//! The page's clocks and its timer.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -14,6 +14,16 @@ pub(crate) fn now() -> f64 {
     window()
         .performance()
         .map_or(0.0, |clock| clock.now() / 1000.0)
+}
+
+/// What time it is: milliseconds since 1970, as this computer believes.
+pub(crate) fn utc() -> i64 {
+    js_sys::Date::now() as i64
+}
+
+/// What this computer's own time is ahead of UTC, in minutes.
+pub(crate) fn ahead_of_utc() -> i16 {
+    -js_sys::Date::new_0().get_timezone_offset() as i16
 }
 
 /// Ends when its time has passed; dropped before that, it never does.

@@ -87,7 +87,7 @@ for (const module of modules) {
 source = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, '').replace(/^ +/gm, '');
 writeFileSync(join(folder, script), source);
 
-for (const name of readdirSync(folder).filter((name) => /^(page|offline-worker).*\.js$/.test(name))) {
+for (const name of readdirSync(folder).filter((name) => /^(page|.*-worker).*\.js$/.test(name))) {
   const code = readFileSync(join(folder, name), 'utf8').replace(/^ *\/\/.*\n/gm, '').replace(/^\s+/gm, '');
   writeFileSync(join(folder, name), code);
 }

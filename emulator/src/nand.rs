@@ -197,6 +197,8 @@ pub struct Nand {
     locked_down: bool,
     /// Time in which it read, programmed and erased its cells.
     busy: Time,
+    /// The block that it began to program or erase last.
+    latest: Option<u16>,
 }
 
 impl Default for Nand {
@@ -226,6 +228,7 @@ impl Nand {
             random: Random::new(0),
             locked_down: false,
             busy: Time::ZERO,
+            latest: None,
         }
     }
 
@@ -362,6 +365,11 @@ impl Nand {
             .get(usize::from(block))
             .and_then(|block| block.as_ref())
             .map_or(0, |block| block.erases)
+    }
+
+    /// The block that was programmed or erased last; none before the first.
+    pub fn latest_block(&self) -> Option<u16> {
+        self.latest
     }
 
     /// What the driver did that the datasheet forbids, in words.
@@ -746,6 +754,11 @@ impl Nand {
         faults: &mut Faults,
     ) {
         self.busy += time;
+        self.latest = match work {
+            Work::Program { page } => Some(page / PAGES_PER_BLOCK as u16),
+            Work::Erase { block } => Some(block),
+            Work::Read { .. } | Work::Reset => self.latest,
+        };
         let cut = faults.begin(kind, address, now);
         let until = match cut {
             Some(Place::Before) => now,

@@ -4,7 +4,7 @@ use core::cmp::Ordering;
 use core::fmt;
 
 use protocol::device::HeldImage;
-use protocol::image::{ImageError, Version};
+use protocol::image::{Digest, ImageError, Target, Version};
 use sha2::{Digest as _, Sha256};
 
 use crate::device::Device;
@@ -117,7 +117,13 @@ pub fn explain(error: ImageError) -> &'static str {
 
 /// Whether `device` will take `file`. The bootloader asks all of this again; here it is asked before anything is sent.
 pub fn check(file: &FirmwareFile, device: &Device) -> Result<Plan, Objection> {
-    let target = &device.target;
+    check_for(file, &device.target, &device.public_key)?;
+    let length = file.image().len() as u32;
+    Ok(Plan::new(device, file.version(), file.digest(), length))
+}
+
+/// The same for a logger of which only this is known: what it demands, and whose signature.
+pub fn check_for(file: &FirmwareFile, target: &Target, key: &[u8; 32]) -> Result<(), Objection> {
     if let Some(address) = file
         .address
         .filter(|&address| address != target.slot_address)
@@ -127,39 +133,44 @@ pub fn check(file: &FirmwareFile, device: &Device) -> Result<Plan, Objection> {
             slot: target.slot_address,
         });
     }
-    check_image(file, device).map_err(Objection::Image)?;
-    let length = file.image().len() as u32;
-    let direction = match device.running {
-        None => Direction::First,
-        Some(running) if running.digest == file.digest() => Direction::Same,
-        Some(running) => match file.version().cmp(&running.version) {
-            Ordering::Greater => Direction::Up,
-            Ordering::Equal => Direction::Sideways,
-            Ordering::Less => Direction::Down,
-        },
-    };
-    Ok(Plan {
-        from: device.running,
-        to: file.version(),
-        direction,
-        length,
-        pages: length.div_ceil(u32::from(device.page_size.max(1))),
-        no_rollback: device.direct,
-    })
+    check_image(file, target, key).map_err(Objection::Image)
 }
 
-fn check_image(file: &FirmwareFile, device: &Device) -> Result<(), ImageError> {
+impl Plan {
+    /// What changes when `device` takes an image of this length in bytes.
+    pub fn new(device: &Device, to: Version, digest: Digest, length: u32) -> Plan {
+        let direction = match device.running {
+            None => Direction::First,
+            Some(running) if running.digest == digest => Direction::Same,
+            Some(running) => match to.cmp(&running.version) {
+                Ordering::Greater => Direction::Up,
+                Ordering::Equal => Direction::Sideways,
+                Ordering::Less => Direction::Down,
+            },
+        };
+        Plan {
+            from: device.running,
+            to,
+            direction,
+            length,
+            pages: length.div_ceil(u32::from(device.page_size.max(1))),
+            no_rollback: device.direct,
+        }
+    }
+}
+
+fn check_image(file: &FirmwareFile, target: &Target, key: &[u8; 32]) -> Result<(), ImageError> {
     let (header, trailer, length) = (file.header(), file.trailer(), file.image().len() as u32);
-    device.target.check_size(header, length)?;
-    device.target.check_trailer(header, &trailer, length)?;
-    device.target.check_vectors(header, file.payload())?;
+    target.check_size(header, length)?;
+    target.check_trailer(header, &trailer, length)?;
+    target.check_vectors(header, file.payload())?;
     let mut der = Sha256::new();
     der.update(DER_PREFIX);
-    der.update(device.public_key);
+    der.update(key);
     if trailer.key_hash != <[u8; 32]>::from(der.finalize()) {
         return Err(ImageError::OtherKey);
     }
-    ed25519_compact::PublicKey::new(device.public_key)
+    ed25519_compact::PublicKey::new(*key)
         .verify(
             file.digest().0,
             &ed25519_compact::Signature::new(*trailer.signature),

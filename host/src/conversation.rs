@@ -285,7 +285,7 @@ impl<L: Link> Conversation<L> {
             TRIES,
             Request::Logger(request),
             ANSWER_TIMEOUT,
-            |response| match response {
+            move |response| match response {
                 Response::Logger(response) => read(response),
                 Response::Common(_) => None,
             },
@@ -373,18 +373,26 @@ impl<L: Link> Conversation<L> {
         timeout: Duration,
         read: impl Fn(Response<'_>) -> Option<T>,
     ) -> Result<T, TalkError> {
+        let packet = self.answer(tries, &request, timeout).await?;
+        let packet = Packet::<Response>::parse(&packet).map_err(|_| TalkError::Unexpected)?;
+        read(packet.message).ok_or(TalkError::Unexpected)
+    }
+
+    /// The same, with the answer as it came: apart, so that it is compiled once, not for each kind of answer.
+    async fn answer(
+        &mut self,
+        tries: usize,
+        request: &Request<'_>,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, TalkError> {
         for _ in 0..tries {
-            let sequence = self.post(&request).await?;
+            let sequence = self.post(request).await?;
             loop {
                 match self.next_answer(timeout).await? {
                     Some((answered, _)) if answered != sequence && answered != 0 => continue,
                     Some((_, Answer::Refused(Refusal::Damaged))) | None => break,
                     Some((_, Answer::Refused(refusal))) => return Err(TalkError::Refused(refusal)),
-                    Some((_, Answer::Other(packet))) => {
-                        let packet = Packet::<Response>::parse(&packet)
-                            .map_err(|_| TalkError::Unexpected)?;
-                        return read(packet.message).ok_or(TalkError::Unexpected);
-                    }
+                    Some((_, Answer::Other(packet))) => return Ok(packet),
                 }
             }
         }

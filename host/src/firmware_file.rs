@@ -11,6 +11,8 @@ use core::ops::Range;
 use protocol::image::{Digest, HEADER_LENGTH, Header, ImageError, MAX_TRAILER, Trailer, Version};
 use sha2::{Digest as _, Sha256};
 
+use crate::update::Upload;
+
 /// The largest file that is looked at, in bytes; a .hex of a full slot is about 100 KB.
 pub const LARGEST_FILE: usize = 4 << 20;
 /// The largest span of addresses a .hex may cover.
@@ -135,6 +137,16 @@ impl FirmwareFile {
         // What pads a slot to its end is no part of the image.
         file.image.truncate(end);
         Ok(file)
+    }
+
+    /// What an update sends of it.
+    pub fn upload(&self) -> Upload {
+        Upload {
+            version: self.version(),
+            digest: self.digest,
+            image: self.image.clone(),
+            trailer: self.header.trailer_offset(),
+        }
     }
 
     /// All bytes, header and TLVs included.

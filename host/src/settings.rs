@@ -359,7 +359,7 @@ pub fn from_file(entries: &[FileEntry], settings: &[Setting]) -> Result<FromFile
             .filter(|value| setting.kind.check(value).is_ok())
             .ok_or_else(|| {
                 format!(
-                    "{} takes {}, not {:?}.",
+                    "{} takes {}, not “{}”.",
                     entry.name,
                     describe(&setting.kind),
                     entry.value

@@ -3,11 +3,12 @@
 //! Its end is what the logger reports: only when it runs the image with the file's digest, and has kept it, was the
 //! update a success.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use protocol::device::{Outcome, Phase, Program};
-use protocol::image::Digest;
+use protocol::image::{Digest, Version};
 use protocol::message::{CommonRequest, Refusal};
 
 use crate::check::{Objection, check, explain};
@@ -65,7 +66,7 @@ pub enum UpdateError {
         /// How it ended.
         outcome: Outcome,
         /// The version that runs now.
-        running: Option<protocol::image::Version>,
+        running: Option<Version>,
     },
     /// Another logger than the one before came back.
     OtherLogger,
@@ -119,11 +120,34 @@ pub async fn update<L: Link>(
     conversation: &mut Conversation<L>,
     device: &Device,
     file: &FirmwareFile,
-    mut progress: impl FnMut(Progress),
+    progress: impl FnMut(Progress),
 ) -> Result<Device, UpdateError> {
     check(file, device).map_err(UpdateError::Objection)?;
-    let digest = file.digest();
-    let total = file.image().len() as u32;
+    install(conversation, device, &file.upload(), progress).await
+}
+
+/// An image on its way to a logger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Version of the firmware.
+    pub version: Version,
+    /// Its digest.
+    pub digest: Digest,
+    /// All its bytes.
+    pub image: Vec<u8>,
+    /// Where in them its trailer begins.
+    pub trailer: u32,
+}
+
+/// The same with what was [checked](check) already.
+pub async fn install<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+    upload: &Upload,
+    mut progress: impl FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    let digest = upload.digest;
+    let total = upload.image.len() as u32;
     let mut kept = 0;
 
     let after = loop {
@@ -131,7 +155,7 @@ pub async fn update<L: Link>(
             progress(Progress::Preparing);
         }
         let staged = match enter_update_mode(conversation, device).await {
-            Ok(()) => stage(conversation, device, file, |step| {
+            Ok(()) => stage(conversation, device, upload, |step| {
                 if let Progress::Sending { kept: now, .. } = step {
                     kept = now;
                 }
@@ -225,18 +249,17 @@ async fn enter_update_mode<L: Link>(
 async fn stage<L: Link>(
     conversation: &mut Conversation<L>,
     device: &Device,
-    file: &FirmwareFile,
+    upload: &Upload,
     mut progress: impl FnMut(Progress),
 ) -> Result<(), TalkError> {
-    let total = file.image().len() as u32;
+    let total = upload.image.len() as u32;
     if device.direct {
-        let trailer = file.header().trailer_offset() as usize;
         conversation
-            .announce(file.digest(), file.image(), trailer)
+            .announce(upload.digest, &upload.image, upload.trailer as usize)
             .await?;
     }
     conversation
-        .upload(file.digest(), file.image(), |kept| {
+        .upload(upload.digest, &upload.image, |kept| {
             progress(Progress::Sending { kept, total });
         })
         .await?;

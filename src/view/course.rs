@@ -350,7 +350,7 @@ fn what_runs(logger: Logger) -> String {
 /// The way to begin once more, while the logger would take it.
 fn again(logger: Logger, label: String) -> View {
     when(
-        move || logger.is_connected() && logger.plan.with(|plan| matches!(plan, Some(Ok(_)))),
+        move || logger.is_connected() && logger.is_accepted(),
         move || {
             el("div").class("row").with([button(move || logger.update())
                 .class("main")

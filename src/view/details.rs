@@ -94,6 +94,18 @@ fn report(logger: Logger) -> String {
             line("clock", &format!("{} s", status.time / 1000));
         }
     });
+    let ahead = |ahead: Option<i64>| {
+        ahead.map_or_else(
+            || "not set".into(),
+            |ahead| format!("{ahead} ms ahead of this computer"),
+        )
+    };
+    if logger.status.with(Option::is_some) {
+        line("time", &ahead(logger.ahead.get()));
+    }
+    if let Some(before) = logger.ahead_before.get() {
+        line("time was", &[&ahead(before), ", set by this page"].concat());
+    }
     logger.course.with(|course| {
         if let Some(course) = course {
             let step = course.step as usize + 1;

@@ -1,15 +1,16 @@
 //! The logger: its name first, then what it is doing, then numbers.
 
 use alloc::string::{String, ToString};
+use core::cell::Cell;
 
 use host::device::Device;
 use host::settings::{Setting, Value};
 use protocol::device::{Phase, Program};
-use protocol::record::{Channel, Status};
+use protocol::record::{Channel, Recording, Status};
 
 use super::welcome::connect;
 use super::words::{count, decimal, nameless, short};
-use crate::dom::{Text, View, el, live, when, words};
+use crate::dom::{Text, View, choose, el, live, nothing, when, words};
 use crate::logger::{Connection, Copying, Logger, Step};
 use crate::text::say;
 
@@ -68,19 +69,18 @@ pub(crate) fn device_card(logger: Logger) -> View {
             }),
         ),
         fact(
-            say!("Supply"),
-            "supply",
-            of_status(|status| [&decimal(value(status, Channel::Supply), 2), " V"].concat()),
-        ),
-        fact(
-            say!("Temperature"),
-            "temperature",
-            of_status(|status| [&decimal(value(status, Channel::Temperature), 1), " °C"].concat()),
-        ),
-        fact(
             say!("Records"),
             "records",
             of_status(|status| count(status.next_record)),
+        ),
+        fact(
+            say!("Clock"),
+            "clock",
+            live(move || {
+                logger
+                    .status
+                    .with(|status| clock(status.as_ref(), logger.ahead.get()))
+            }),
         ),
     ]);
     el("section")
@@ -90,6 +90,7 @@ pub(crate) fn device_card(logger: Logger) -> View {
         .with([
             who,
             facts,
+            values(logger),
             el("p").class("image").with([
                 words(of_device(standing)),
                 words(" "),
@@ -109,10 +110,96 @@ pub(crate) fn device_card(logger: Logger) -> View {
         ])
 }
 
-/// The latest value of a channel, in its unit.
-fn value(status: &Status, channel: Channel) -> f64 {
-    let scale = 10u32.pow(channel.decimals().into());
-    f64::from(status.values[channel as usize]) / f64::from(scale)
+/// Whether the logger knows what time it is.
+fn clock(status: Option<&Status>, ahead: Option<i64>) -> String {
+    if status.is_none() {
+        return NO_NUMBER.into();
+    }
+    let Some(ahead) = ahead else {
+        return say!("not set");
+    };
+    let off = decimal(ahead.unsigned_abs() as f64 / 1000.0, 1);
+    match ahead {
+        -999..=999 => say!("right"),
+        ..-999 => say!("{off} s behind", off),
+        _ => say!("{off} s ahead", off),
+    }
+}
+
+/// Settings of a channel, as firmware numbers them (`firmware/logger/src/settings.rs`).
+const CHANNELS_FROM: u16 = 0x100;
+const CHANNEL_STEP: u16 = 0x10;
+const NAME: u16 = 1;
+const UNIT: u16 = 2;
+const GAIN: u16 = 3;
+const OFFSET: u16 = 4;
+
+/// What the channels that are on measure now, in their own units.
+fn values(logger: Logger) -> View {
+    // They keep their places while the logger is away.
+    let last = Cell::new(None);
+    let is_on = move || {
+        let now = logger
+            .status
+            .with(|status| status.as_ref().map(|status| status.channels));
+        last.set(now.or(last.get()));
+        last.get()
+    };
+    choose(
+        move || (is_on(), logger.settings.get()),
+        move |(channels, settings)| {
+            let Some(channels) = *channels else {
+                return nothing();
+            };
+            let facts = channels
+                .iter()
+                .map(|channel| live_value(logger, channel, settings));
+            el("dl").class("facts values").with(facts)
+        },
+    )
+}
+
+fn live_value(logger: Logger, channel: Channel, settings: &[Setting]) -> View {
+    let setting = |place: u16| {
+        let id = CHANNELS_FROM + CHANNEL_STEP * channel as u16 + place;
+        settings.iter().find(|setting| setting.id.0 == id)
+    };
+    let text = |place| match setting(place).map(|setting| &setting.value) {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    // Gain in ten-thousandths, offset in thousandths of the unit.
+    let number = |place, none: i32, scale: f64| match setting(place).map(|setting| &setting.value) {
+        Some(Value::Number(number)) => f64::from(*number) / scale,
+        _ => f64::from(none) / scale,
+    };
+    let (gain, offset) = (number(GAIN, 10_000, 1e4), number(OFFSET, 0, 1e3));
+    let unit = text(UNIT);
+    let decimals = channel.decimals();
+    let shown = move || {
+        logger.status.with(|status| {
+            let Some(status) = status else {
+                return NO_NUMBER.into();
+            };
+            let raw = f64::from(status.values[channel as usize]);
+            let value = raw / f64::from(10u32.pow(decimals.into())) * gain + offset;
+            let alarm = if status.alarms.has(channel) {
+                "⚠ "
+            } else {
+                ""
+            };
+            [alarm, &decimal(value, decimals), " ", &unit].concat()
+        })
+    };
+    el("div")
+        .class_when("alarm", move || {
+            logger.status.with(|status| {
+                status
+                    .as_ref()
+                    .is_some_and(|status| status.alarms.has(channel))
+            })
+        })
+        .with([el("dt").text(text(NAME)), el("dd").text(live(shown))])
 }
 
 fn fact(name: String, fact: &'static str, value: Text) -> View {
@@ -144,6 +231,17 @@ fn standing(device: &Device) -> String {
     }
 }
 
+fn recording(recording: Recording) -> String {
+    match recording {
+        Recording::Off => say!("Not recording: it is switched off in the settings"),
+        Recording::Waiting => say!("Waiting for its start"),
+        Recording::WaitingForClock => say!("Waiting for its start, and for its clock to be set"),
+        Recording::Running => say!("Recording"),
+        Recording::Full => say!("Memory is full, and the settings say to stop then"),
+        Recording::NoMemory => say!("Its memory does not work: nothing is recorded"),
+    }
+}
+
 /// What the logger is doing, as far as it said.
 fn state(logger: Logger) -> String {
     let step = logger.course.with(|course| {
@@ -163,7 +261,11 @@ fn state(logger: Logger) -> String {
         (Some((Step::Restarted | Step::Installed, _)), ..) => say!("Restarting with new firmware"),
         (_, Connection::Disconnected(_), _) => say!("Not connected"),
         (_, Connection::Connecting, _) => say!("Connecting…"),
-        (_, _, Program::Application) => say!("Recording"),
+        (_, _, Program::Application) => logger.status.with(|status| {
+            status
+                .as_ref()
+                .map_or_else(|| say!("Connected"), |status| recording(status.recording))
+        }),
         (_, _, Program::Bootloader) => say!("In update mode, not recording"),
     }
 }

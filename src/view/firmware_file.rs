@@ -1,10 +1,13 @@
 //! Choosing a firmware file: a picker, the word that it can be dropped anywhere, and one to try on a virtual logger.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use wasm_bindgen::JsCast;
-use web_sys::HtmlInputElement;
+use web_sys::{File, HtmlInputElement};
 
 use super::shell::all_files;
-use crate::dom::{View, button, el, when};
+use crate::dom::{View, all, button, el, when};
 use crate::logger::Logger;
 use crate::text::say;
 
@@ -14,25 +17,13 @@ pub(crate) fn firmware_file_picker(logger: Logger) -> View {
         el("p").text(say!(
             "Drop a firmware file (.hex or .bin) anywhere on this page, or choose it. It is checked first; nothing is sent before you say so."
         )),
-        el("input")
-            .attr("type", "file")
-            .attr("id", "firmware-file")
-            .class("unseen")
-            .attr("accept", ".hex,.bin")
-            .on("change", move |event| {
-                let Some(input) = event.target() else { return };
-                let input: HtmlInputElement = input.unchecked_into();
-                let files = input.files().map(all_files).unwrap_or_default();
-                // So that the same file, made anew, can be picked again.
-                input.set_value("");
-                logger.choose(files);
-            })
-            .with([]),
         el("div").class("choices").with([
-            el("label")
-                .class("button")
-                .attr("for", "firmware-file")
-                .text(say!("Choose a firmware file")),
+            picker(
+                "firmware-file",
+                ".hex,.bin",
+                say!("Choose a firmware file"),
+                move |files| logger.choose(files),
+            ),
             when(
                 move || logger.is_virtual(),
                 move || {
@@ -40,5 +31,31 @@ pub(crate) fn firmware_file_picker(logger: Logger) -> View {
                 },
             ),
         ]),
+    ])
+}
+
+/// A button that lets the person choose a file of these kinds.
+pub(crate) fn picker(
+    id: &'static str,
+    kinds: &'static str,
+    label: String,
+    take: impl Fn(Vec<File>) + 'static,
+) -> View {
+    all([
+        el("input")
+            .attr("type", "file")
+            .attr("id", id)
+            .class("unseen")
+            .attr("accept", kinds)
+            .on("change", move |event| {
+                let Some(input) = event.target() else { return };
+                let input: HtmlInputElement = input.unchecked_into();
+                let files = input.files().map(all_files).unwrap_or_default();
+                // So that the same file, made anew, can be picked again.
+                input.set_value("");
+                take(files);
+            })
+            .with([]),
+        el("label").class("button").attr("for", id).text(label),
     ])
 }

@@ -23,6 +23,10 @@ pub(crate) fn settings(logger: Logger) -> View {
         match faulty {
             Some(id) => {
                 if let Some(field) = by_id(&element_id(id)) {
+                    if let Ok(Some(group)) = field.closest("details") {
+                        // What is closed takes no focus.
+                        let _ = group.set_attribute("open", "");
+                    }
                     // Without focus the field is still marked.
                     let _ = field.focus();
                 }
@@ -63,7 +67,8 @@ pub(crate) fn settings(logger: Logger) -> View {
     // New fields only when the logger reports other settings.
     let form = move |settings: &Vec<Setting>| {
         let groups = settings.chunk_by(|a, b| a.group == b.group);
-        all(groups.map(|settings| group(logger, settings)))
+        let groups = groups.enumerate();
+        all(groups.map(|(index, settings)| group(logger, index < OPEN, settings)))
     };
     let actions = el("div").class("row").with([
         el("button")
@@ -96,14 +101,13 @@ pub(crate) fn settings(logger: Logger) -> View {
                 .with([choose(move || logger.settings.get(), form), actions]),
             el("p").attr("role", "status").text(live(success)),
             choose(failure, |words| {
-                all(words.iter().map(|words| {
-                    el("p")
-                        .class("refusal")
-                        .attr("role", "alert")
-                        .text(words.as_str())
-                }))
+                all(words.iter().map(|words| refusal(words.clone())))
             }),
         ])
+}
+
+fn refusal(words: String) -> View {
+    el("p").class("refusal").attr("role", "alert").text(words)
 }
 
 /// What stands in a setting's field.
@@ -180,11 +184,32 @@ fn failure(logger: Logger) -> Option<String> {
     })
 }
 
-fn group(logger: Logger, settings: &[Setting]) -> View {
-    let legend = settings.first().map(|setting| setting.group.as_str());
-    let legend = el("legend").text(legend.unwrap_or_default());
+/// Groups that are open to begin with.
+const OPEN: usize = 2;
+
+fn group(logger: Logger, is_open: bool, settings: &[Setting]) -> View {
+    let name = settings.first().map(|setting| setting.group.as_str());
+    let name = name.unwrap_or_default();
+    let own: Rc<[Setting]> = settings.into();
+    let changed = move || {
+        let changed = own.iter().filter(|setting| is_changed(logger, setting));
+        match changed.count() {
+            0 => String::new(),
+            number => say!("{number} changed", number),
+        }
+    };
     let fields = settings.iter().map(|setting| field(logger, setting));
-    el("fieldset").with(core::iter::once(legend).chain(fields))
+    let summary = el("summary").with([
+        words(name),
+        el("span").class("mark-changed").text(live(changed)),
+    ]);
+    let details = el("details").class("group").attr("aria-label", name);
+    let details = if is_open {
+        details.attr("open", "")
+    } else {
+        details
+    };
+    details.with(core::iter::once(summary).chain(fields))
 }
 
 fn field(logger: Logger, setting: &Setting) -> View {

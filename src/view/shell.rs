@@ -45,7 +45,7 @@ pub(crate) fn shell(logger: Logger) -> View {
     ])
 }
 
-/// The choice of a language, each in its own words.
+/// The choice of a language in its own words.
 fn languages(logger: Logger) -> View {
     let shown = language();
     el("select")

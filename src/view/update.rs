@@ -2,9 +2,8 @@
 
 use alloc::string::{String, ToString};
 
-use host::check::{Direction, Objection, Plan};
+use host::check::{Direction, Plan};
 use host::device::Device;
-use host::firmware_file::{FileError, FirmwareFile};
 use protocol::device::{Outcome, Program};
 use protocol::image::{Digest, Version};
 
@@ -12,7 +11,7 @@ use super::course::course_view;
 use super::firmware_file::firmware_file_picker;
 use super::words::{kilobytes, short};
 use crate::dom::{View, all, button, choose, either, el, live, nothing, when};
-use crate::logger::{Chosen, Logger, Unreadable};
+use crate::logger::{Chosen, Firmware, Logger, Unreadable, Verdict};
 use crate::text::{said, say};
 
 /// Everything about new firmware.
@@ -44,20 +43,24 @@ pub(crate) fn update(logger: Logger) -> View {
 }
 
 fn before(logger: Logger) -> View {
-    let file = move |(chosen, plan): &(Chosen, Option<Result<Plan, Objection>>)| match chosen {
+    let file = move |(chosen, verdict): &(Chosen, Verdict)| match chosen {
         Chosen::Nothing => nothing(),
         Chosen::Reading(name) => el("p").text(say!("Reading {name}…", name)),
         Chosen::Refused { name, error } => refused(logger, name.as_deref(), unreadable(error)),
-        Chosen::Whole { file, .. } => match plan {
-            None => waiting(file),
-            Some(Ok(plan)) => plan_view(logger, file, plan),
-            Some(Err(objection)) => refused(logger, Some(&file.name), said(objection)),
+        Chosen::Whole { file, .. } => match verdict {
+            Verdict::Open => waiting(file),
+            Verdict::Checking => el("p").text(say!("Checking {name}…", name = file.name)),
+            Verdict::Unchecked => {
+                refused(logger, Some(&file.name), unreadable(&Unreadable::NoHelp))
+            }
+            Verdict::Refused(why) => refused(logger, Some(&file.name), said(why)),
+            Verdict::Accepted(plan) => plan_view(logger, file, plan),
         },
     };
     all([
         el("h2").text(say!("New firmware")),
         notes(logger),
-        choose(move || (logger.chosen.get(), logger.plan.get()), file),
+        choose(move || (logger.chosen.get(), logger.verdict.get()), file),
     ])
 }
 
@@ -167,22 +170,11 @@ fn unreadable(error: &Unreadable) -> String {
         Unreadable::Browser => say!(
             "This could not be read: it is a folder, or the file is gone. Choose the .hex or .bin file."
         ),
+        Unreadable::NoHelp => say!(
+            "The part of this page that checks files could not be loaded. See whether this computer is online, and choose the file again."
+        ),
         Unreadable::NotLoaded => say!(
             "It could not be loaded from where this page came from. See whether this computer is online, and try again."
-        ),
-        Unreadable::File(FileError::HexLine {
-            line,
-            checksum: true,
-        }) => say!(
-            "Line {line} of the file has a wrong check sum: the file was changed or damaged. Download it again.",
-            line
-        ),
-        Unreadable::File(FileError::HexLine {
-            line,
-            checksum: false,
-        }) => say!(
-            "Line {line} of the file is not Intel HEX: the file was changed or damaged. Download it again.",
-            line
         ),
         Unreadable::File(error) => said(error),
     }
@@ -205,13 +197,14 @@ fn refused(logger: Logger, name: Option<&str>, reason: String) -> View {
 }
 
 /// A file that is whole, before there is a logger.
-fn waiting(file: &FirmwareFile) -> View {
-    let content = describe(file.image().len() as u32, file.digest());
+fn waiting(file: &Firmware) -> View {
+    let upload = &file.upload;
+    let content = describe(upload.image.len() as u32, upload.digest);
     all([
         el("div").class("files").with([firmware(
             "to",
             file.name.clone(),
-            file.version().to_string(),
+            upload.version.to_string(),
             content,
         )]),
         el("p").text(say!(
@@ -239,7 +232,7 @@ fn firmware(class: &'static str, over: String, name: String, under: String) -> V
 }
 
 /// Now and new, side by side, and the button that begins.
-fn plan_view(logger: Logger, file: &FirmwareFile, plan: &Plan) -> View {
+fn plan_view(logger: Logger, file: &Firmware, plan: &Plan) -> View {
     let to = plan.to;
     let model = logger
         .of_device(|device| device.model.clone())
@@ -284,7 +277,7 @@ fn plan_view(logger: Logger, file: &FirmwareFile, plan: &Plan) -> View {
     let new = say!(
         "signed for {model} · {image}",
         model,
-        image = describe(plan.length, file.digest())
+        image = describe(plan.length, file.upload.digest)
     );
     let over = if plan.direction == Direction::Down {
         say!("Older")

@@ -26,6 +26,9 @@ fn bench(logger: Logger) -> View {
     let hanging = move || match cable() {
         Some(Cable::Out) => say!("The cable is out; the logger goes on with its battery."),
         Some(Cable::NoPower) => say!("It has no power at all. Plugged in, it starts again."),
+        _ if logger.is_noisy.get() => say!(
+            "Now and then a bit on its cable is wrong. What is damaged is seen, and sent again."
+        ),
         _ => String::new(),
     };
     let halted = move || {
@@ -63,6 +66,12 @@ fn bench(logger: Logger) -> View {
                 button(move || logger.handle_virtual(Command::Cut))
                     .flag("disabled", move || cable() == Some(Cable::NoPower))
                     .text(say!("Cut the power")),
+                hand(say!("Wear out memory"), Command::WearOut),
+                either(
+                    move || logger.is_noisy.get(),
+                    move || hand(say!("Mend the cable"), Command::Mend),
+                    move || hand(say!("Make the cable noisy"), Command::Disturb),
+                ),
                 when(
                     move || !logger.is_updating(),
                     move || {

@@ -8,6 +8,9 @@ test.describe('kept for times without a network', () => {
 
   test('the page updates a logger when its server is gone', async ({ page, server, device, chooser }) => {
     await page.evaluate(() => navigator.serviceWorker.ready);
+    // The first visit keeps what it loaded itself; the second one the rest.
+    await page.reload();
+    await expect.poll(() => page.evaluate(async () => !!(await caches.match('./helper_bg.wasm')))).toBe(true);
     await server.close();
     await page.reload();
     await page.evaluate(() => navigator.serial.getPorts());

@@ -7,7 +7,7 @@ import { firmwareFile } from './places.mjs';
 
 for (const [width, height] of [
   [1280, 900],
-  [390, 844],
+  [360, 800],
 ]) {
   for (const colorScheme of ['light', 'dark']) {
     test.describe(`${width} ${colorScheme}`, () => {

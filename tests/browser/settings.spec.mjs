@@ -41,3 +41,35 @@ test('a value that the logger does not take is not written', async ({ page, devi
   await page.reload();
   await expect(heading).toHaveText(before);
 });
+
+test('the page sets a clock that does not know the time, and leaves one alone that does', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await expect(logger.fact('clock')).toHaveText('right');
+  await page.getByText('Details for a bug report').click();
+  const details = page.getByLabel('Details', { exact: true });
+  await expect(details).toContainText('not set, set by this page');
+  await page.reload();
+  await expect(logger.fact('clock')).toHaveText('right');
+  await page.getByText('Details for a bug report').click();
+  await expect(details).toContainText('ahead of this computer');
+  await expect(details).not.toContainText('set by this page');
+});
+
+test('what the logger measures now is shown as its owner calls it', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  const card = page.getByRole('region', { name: 'Logger', exact: true });
+  await expect(card).toContainText(/Temperature\s*-?\d+\.\d\d °C/);
+  await logger.tab('Settings').click();
+  const group = page.getByRole('group', { name: 'Temperature', exact: true });
+  await group.getByText('Temperature', { exact: true }).click();
+  await group.getByLabel('Name', { exact: true }).fill('Soil');
+  await group.getByLabel('Gain', { exact: true }).fill('0');
+  await group.getByLabel('Offset', { exact: true }).fill('12.5');
+  await expect(group).toContainText('3 changed');
+  await page.getByRole('button', { name: 'Write to the logger' }).click();
+  await expect(card).toContainText(/Soil\s*12\.50 °C/);
+});

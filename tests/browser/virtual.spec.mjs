@@ -114,6 +114,39 @@ virtual('the cable comes out in the middle of the transfer, and the update goes 
   await logger.expectTheSample();
 });
 
+virtual('an update goes through over a noisy cable, and past a block of memory that fails', async ({ logger }) => {
+  await logger.try();
+  await logger.hand('Make the cable noisy').click();
+  await expect(logger.bench).toContainText('sent again');
+  await logger.useSample();
+  // Slowly, so that the block that fails is one that the image is being written to.
+  await logger.pace(0.2);
+  await logger.start('1.1.0');
+  await expect.poll(() => logger.kept(), { intervals: [20] }).toBeGreaterThan(8000);
+  await logger.hand('Wear out memory').click();
+  await logger.pace(1);
+  await logger.expectRuns('1.1.0');
+  await logger.hand('Mend the cable').click();
+  await logger.expectTheSample();
+});
+
+virtual('the page is loaded anew in the middle of an update, and goes on with it by itself', async ({ page, logger }) => {
+  await logger.try();
+  await logger.useSample();
+  await logger.pace(0.1);
+  await logger.start('1.1.0');
+  await expect.poll(() => logger.kept(), { intervals: [20] }).toBeGreaterThan(8000);
+  // The page asks whether it is to be left in the middle of an update.
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.reload();
+  await logger.expectRuns('1.1.0');
+  await logger.expectTheSample();
+  // It is over: the next visit begins with nothing to do.
+  await page.reload();
+  await logger.expectTheSample();
+  await expect(logger.step('copied')).toHaveCount(0);
+});
+
 virtual('power goes away again and again while new firmware is installed, and with power it is finished', async ({
   page,
   logger,

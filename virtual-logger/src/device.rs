@@ -11,6 +11,8 @@ use virtual_logger_messages::{Command, Event};
 const SLICE: Time = Time::from_millis(1);
 /// How much may wait in the emulated host for the device.
 const TOWARDS_DEVICE: usize = 4096;
+/// Bytes between two wrong bits of a noisy cable, on average: one frame of a transfer in four is hit.
+const BETWEEN_WRONG_BITS: u32 = 4096;
 
 /// What comes out of the port and of the machine itself, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,25 @@ pub(crate) struct Device {
     /// Sent to the port, for which the host has no room yet.
     waiting: Vec<u8>,
     halted: bool,
+    noise: Option<Noise>,
     output: Vec<Output>,
+}
+
+/// What a noisy cable does to bytes.
+struct Noise(u32);
+
+impl Noise {
+    fn disturb(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            // Xorshift (Marsaglia, 2003).
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 17;
+            self.0 ^= self.0 << 5;
+            if self.0.is_multiple_of(BETWEEN_WRONG_BITS) {
+                *byte ^= 1 << (self.0 >> 29);
+            }
+        }
+    }
 }
 
 impl Device {
@@ -48,6 +68,7 @@ impl Device {
             open: false,
             waiting: Vec::new(),
             halted: false,
+            noise: None,
             output: Vec::new(),
         }
     }
@@ -73,6 +94,14 @@ impl Device {
                 self.machine.usb_mut().attach();
             }
             Command::Unplug => self.machine.usb_mut().detach(),
+            Command::WearOut => {
+                if let Some(block) = self.machine.nand().latest_block() {
+                    self.machine.nand_mut().fail_program(block);
+                    self.machine.nand_mut().fail_erase(block);
+                }
+            }
+            Command::Disturb => self.noise = Some(Noise(1)),
+            Command::Mend => self.noise = None,
             Command::Cut => {
                 self.machine.usb_mut().detach();
                 self.machine.power_off();
@@ -112,12 +141,18 @@ impl Device {
         let room = TOWARDS_DEVICE.saturating_sub(self.machine.usb().pending_out());
         let count = room.min(self.waiting.len());
         if count > 0 {
-            self.machine.usb_mut().write(&self.waiting[..count]);
-            self.waiting.drain(..count);
+            let mut bytes: Vec<u8> = self.waiting.drain(..count).collect();
+            if let Some(noise) = &mut self.noise {
+                noise.disturb(&mut bytes);
+            }
+            self.machine.usb_mut().write(&bytes);
             self.output.push(Output::Taken(count));
         }
         if self.open {
-            let bytes = self.machine.usb_mut().read();
+            let mut bytes = self.machine.usb_mut().read();
+            if let Some(noise) = &mut self.noise {
+                noise.disturb(&mut bytes);
+            }
             match self.output.last_mut() {
                 _ if bytes.is_empty() => {}
                 Some(Output::Bytes(before)) => before.extend(bytes),
@@ -213,6 +248,15 @@ mod tests {
         run_until(&mut device, Time::from_millis(200));
         assert!(device.machine().now() > stopped);
         assert_eq!(device.take_output(), output, "the same mistake again");
+    }
+
+    #[test]
+    fn a_noisy_cable_spoils_few_bits() {
+        let mut noise = Noise(1);
+        let mut bytes = vec![0; 64 * BETWEEN_WRONG_BITS as usize];
+        noise.disturb(&mut bytes);
+        let wrong: u32 = bytes.iter().map(|byte| byte.count_ones()).sum();
+        assert!((32..128).contains(&wrong), "{wrong} bits");
     }
 
     #[test]

@@ -28,16 +28,25 @@ pub enum Command {
     Cut,
     /// A new logger takes the place of this one, whose memories are forgotten.
     Renew,
+    /// The block of the memory that was written last fails from now on.
+    WearOut,
+    /// The cable gets noisy: now and then a bit of what goes over it is wrong.
+    Disturb,
+    /// The cable is good again.
+    Mend,
 }
 
 impl Command {
-    const ALL: [Command; 6] = [
+    const ALL: [Command; 9] = [
         Command::Open,
         Command::Close,
         Command::Plug,
         Command::Unplug,
         Command::Cut,
         Command::Renew,
+        Command::WearOut,
+        Command::Disturb,
+        Command::Mend,
     ];
 
     /// As it goes over.
@@ -49,6 +58,9 @@ impl Command {
             Command::Unplug => "unplug",
             Command::Cut => "cut",
             Command::Renew => "renew",
+            Command::WearOut => "wear out",
+            Command::Disturb => "disturb",
+            Command::Mend => "mend",
         }
     }
 
