@@ -454,7 +454,7 @@ async fn settings(
                 eprintln!("logdock: this logger has no setting {unknown}; it was passed over");
             }
             let values = imported
-                .values
+                .changes
                 .into_iter()
                 .filter_map(|(id, value)| {
                     Some((all.iter().find(|setting| setting.id == id)?, value))

@@ -9,11 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host::link::{Link, LinkError};
+use protocol::BAUD_RATE;
 use protocol::device::{USB_PRODUCT_ID, USB_VENDOR_ID};
 use serialport::{SerialPortInfo, SerialPortType};
 
-/// For a USART behind a bridge; a USB port has no baud rate, and takes any.
-const BAUD_RATE: u32 = 115_200;
+/// Rates that the common bridges (CP2102, CH340, FT232) can do. A USB port has none, and takes any.
+const FASTER: [u32; 3] = [921_600, 460_800, 230_400];
 /// How often a port is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long it may take until a port that is being opened or written to moves.
@@ -144,6 +145,23 @@ impl Link for Port {
             }
             thread::sleep(LOOK);
         }
+    }
+
+    fn baud_rates(&self) -> &'static [u32] {
+        // A logger's own USB port has no rate.
+        if self.found.serial.is_some() {
+            &[]
+        } else {
+            &FASTER
+        }
+    }
+
+    async fn set_baud_rate(&mut self, baud: u32) -> Result<(), LinkError> {
+        let port = self.open.as_mut().ok_or(LinkError::Lost)?;
+        port.flush()
+            .map_err(serialport::Error::from)
+            .and_then(|()| port.set_baud_rate(baud))
+            .map_err(|error| LinkError::System(error.to_string()))
     }
 
     async fn sleep(&mut self, time: Duration) {

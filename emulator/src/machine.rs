@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
+use core::ops::Range;
 
 use crate::board::Board;
 use crate::chip::Chip;
@@ -214,10 +215,23 @@ impl Machine {
     /// # Panics
     /// When it is switched on, as [`Machine::with_memories`].
     pub fn hash_memories(&self, hasher: &mut impl Hasher) {
+        self.hash_memories_without(0..0, 0..0, hasher);
+    }
+
+    /// The same without these bytes of EEPROM and these blocks of the NAND: for whoever can say that they are no matter.
+    ///
+    /// # Panics
+    /// When it is switched on, or EEPROM does not have these bytes.
+    pub fn hash_memories_without(
+        &self,
+        eeprom: Range<usize>,
+        blocks: Range<usize>,
+        hasher: &mut impl Hasher,
+    ) {
         assert!(!self.on, "memories outlive a loss of power");
         self.memory.flash().hash(hasher);
-        self.chip.flash().hash_cells(hasher);
-        self.chip.board.nand.hash_cells(hasher);
+        self.chip.flash().hash_cells(eeprom, hasher);
+        self.chip.board.nand.hash_cells(blocks, hasher);
     }
 
     /// Puts `bytes` into flash as a programmer does, whatever was there.

@@ -4,6 +4,7 @@
 //! what a driver may not do ends up in [`Nand::violations`].
 
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::fault::{Faults, OperationKind, Place, Random, tear};
@@ -277,13 +278,15 @@ impl Nand {
         }
     }
 
-    /// Everything about the cells that a driver could come to see. Counts of erases and reads do not show unless cells
-    /// wear out by them.
-    pub(crate) fn hash_cells(&self, hasher: &mut impl Hasher) {
+    /// Everything about the cells that a driver could come to see, but for the blocks of `without`. Counts of erases and
+    /// reads do not show unless cells wear out by them.
+    pub(crate) fn hash_cells(&self, without: Range<usize>, hasher: &mut impl Hasher) {
         (self.answers, self.character).hash(hasher);
         let wears = self.character.wear.is_some();
         for (number, block) in self.blocks.iter().enumerate() {
-            let Some(block) = block else { continue };
+            let Some(block) = block.as_ref().filter(|_| !without.contains(&number)) else {
+                continue;
+            };
             (number, block.fails_erase, block.fails_program).hash(hasher);
             if wears {
                 (block.erases, block.reads).hash(hasher);

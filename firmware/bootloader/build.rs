@@ -1,6 +1,10 @@
 //! Writes the linker script from the memory map, and names the key that images must be signed with.
 
-#[path = "../board/src/memory_map.rs"]
+#[cfg_attr(feature = "stm32f072", path = "../board/src/stm32f072/memory_map.rs")]
+#[cfg_attr(
+    not(feature = "stm32f072"),
+    path = "../board/src/stm32l052/memory_map.rs"
+)]
 #[allow(dead_code)]
 mod memory_map;
 
@@ -32,5 +36,5 @@ SECTIONS {{
     println!("cargo:rustc-env=PUBLIC_KEY_FILE={key}");
     println!("cargo:rerun-if-changed={key}");
     println!("cargo:rerun-if-env-changed=LOGDOCK_PUBLIC_KEY");
-    println!("cargo:rerun-if-changed=../board/src/memory_map.rs");
+    println!("cargo:rerun-if-changed=../board/src");
 }

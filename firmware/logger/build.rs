@@ -1,6 +1,6 @@
 //! Writes the linker script from the memory map: the application begins behind the image's header.
 
-#[path = "../board/src/memory_map.rs"]
+#[path = "../board/src/stm32l052/memory_map.rs"]
 #[allow(dead_code)]
 mod memory_map;
 
@@ -21,5 +21,5 @@ fn main() {
     println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
     println!("cargo:rustc-link-arg-bins=--nmagic");
-    println!("cargo:rerun-if-changed=../board/src/memory_map.rs");
+    println!("cargo:rerun-if-changed=../board/src/stm32l052/memory_map.rs");
 }

@@ -21,6 +21,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 const WORK_TIMEOUT: Duration = Duration::from_secs(6);
 /// Bytes of the initial stack pointer and the reset vector, with which the payload begins.
 const VECTORS: usize = 8;
+/// How long it has for the answers around a change of the rate.
+const RATE_TIMEOUT: Duration = Duration::from_millis(300);
+/// How often the logger is greeted at a new rate before that is given up.
+const RATE_TRIES: usize = 3;
+/// After this time without a word that it understood the logger is back at [`protocol::BAUD_RATE`]: it waits for 1 s.
+const RATE_FALLBACK: Duration = Duration::from_millis(1200);
+/// Segments of the log for which another rate is worth its while.
+const MANY_SEGMENTS: u32 = 8;
 /// How often a request is sent before the logger counts as silent.
 pub(crate) const TRIES: usize = 4;
 /// The longest answer that is taken, in bytes: more than any that today's loggers give.
@@ -35,6 +43,8 @@ pub struct Conversation<L> {
     seen: usize,
     sequence: u16,
     hello: Hello,
+    /// The rate was raised.
+    fast: bool,
 }
 
 /// Why a request had no good end.
@@ -136,6 +146,7 @@ impl<L: Link> Conversation<L> {
                 max_data: 0,
                 window: 0,
             },
+            fast: false,
         };
         match conversation.greet().await {
             Ok(()) => Ok(conversation),
@@ -165,6 +176,12 @@ impl<L: Link> Conversation<L> {
     }
 
     async fn greet(&mut self) -> Result<(), TalkError> {
+        self.slow_down().await?;
+        self.hail(TRIES, ANSWER_TIMEOUT).await
+    }
+
+    /// Says hello, at whatever rate.
+    async fn hail(&mut self, tries: usize, timeout: Duration) -> Result<(), TalkError> {
         self.decoder.reset();
         self.incoming.clear();
         self.seen = 0;
@@ -175,7 +192,7 @@ impl<L: Link> Conversation<L> {
             newest: protocol::NEWEST_VERSION,
         };
         self.hello = self
-            .ask(request, |response| match response {
+            .common(tries, request, timeout, |response| match response {
                 CommonResponse::Hello(hello) => Some(hello),
                 _ => None,
             })
@@ -183,42 +200,96 @@ impl<L: Link> Conversation<L> {
         Ok(())
     }
 
+    /// Goes on at the fastest rate that logger and link both know and that works between them, if there is one. For what
+    /// takes long: where nothing is said for a second the logger goes back.
+    async fn speed_up(&mut self) -> Result<(), TalkError> {
+        self.slow_down().await?;
+        for &baud in self.link.baud_rates() {
+            match self.agree_on(baud).await {
+                Ok(()) => {}
+                Err(TalkError::Refused(_) | TalkError::Silent) => continue,
+                Err(error) => return Err(error),
+            }
+            self.fast = true;
+            self.link.set_baud_rate(baud).await?;
+            match self.hail(RATE_TRIES, RATE_TIMEOUT).await {
+                Ok(()) => return Ok(()),
+                Err(TalkError::Link(error)) => return Err(error.into()),
+                // Too fast for what lies between.
+                Err(_) => self.greet().await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes back to the rate that every conversation begins with.
+    async fn slow_down(&mut self) -> Result<(), TalkError> {
+        if !self.fast {
+            return Ok(());
+        }
+        let agreed = self.agree_on(protocol::BAUD_RATE).await;
+        self.fast = false;
+        self.link.set_baud_rate(protocol::BAUD_RATE).await?;
+        if agreed.is_err() {
+            self.link.sleep(RATE_FALLBACK).await;
+        }
+        Ok(())
+    }
+
+    async fn agree_on(&mut self, baud: u32) -> Result<(), TalkError> {
+        let request = CommonRequest::SetBaudRate { baud };
+        self.common(1, request, RATE_TIMEOUT, |response| {
+            matches!(response, CommonResponse::Done).then_some(())
+        })
+        .await
+    }
+
     /// Asks something that both programs answer; `read` takes what it expects from the answer.
-    pub fn ask<'a, T: 'a>(
-        &'a mut self,
-        request: CommonRequest<'a>,
-        read: impl Fn(CommonResponse<'_>) -> Option<T> + 'a,
-    ) -> impl Future<Output = Result<T, TalkError>> + 'a {
+    pub async fn ask<T>(
+        &mut self,
+        request: CommonRequest<'_>,
+        read: impl Fn(CommonResponse<'_>) -> Option<T>,
+    ) -> Result<T, TalkError> {
         let timeout = match request {
             CommonRequest::FinishUpload | CommonRequest::BeginUpload { .. } => WORK_TIMEOUT,
             _ => ANSWER_TIMEOUT,
         };
-        self.exchange(
-            TRIES,
-            Request::Common(request),
-            timeout,
-            move |response| match response {
-                Response::Common(response) => read(response),
-                Response::Logger(_) => None,
-            },
-        )
+        self.slow_down().await?;
+        self.common(TRIES, request, timeout, read).await
+    }
+
+    /// The same, at whatever rate.
+    fn common<'a, T: 'a>(
+        &'a mut self,
+        tries: usize,
+        request: CommonRequest<'a>,
+        timeout: Duration,
+        read: impl Fn(CommonResponse<'_>) -> Option<T> + 'a,
+    ) -> impl Future<Output = Result<T, TalkError>> + 'a {
+        let request = Request::Common(request);
+        self.exchange(tries, request, timeout, move |response| match response {
+            Response::Common(response) => read(response),
+            Response::Logger(_) => None,
+        })
     }
 
     /// Asks something that only the application answers.
-    pub fn ask_logger<'a, T: 'a>(
-        &'a mut self,
-        request: LoggerRequest<'a>,
-        read: impl Fn(LoggerResponse<'_>) -> Option<T> + 'a,
-    ) -> impl Future<Output = Result<T, TalkError>> + 'a {
+    pub async fn ask_logger<T>(
+        &mut self,
+        request: LoggerRequest<'_>,
+        read: impl Fn(LoggerResponse<'_>) -> Option<T>,
+    ) -> Result<T, TalkError> {
+        self.slow_down().await?;
         self.exchange(
             TRIES,
             Request::Logger(request),
             ANSWER_TIMEOUT,
-            move |response| match response {
+            |response| match response {
                 Response::Logger(response) => read(response),
                 Response::Common(_) => None,
             },
         )
+        .await
     }
 
     /// Asks for something that has no answer but that it is done.
@@ -231,6 +302,7 @@ impl<L: Link> Conversation<L> {
 
     /// The same, of the application.
     pub async fn tell_logger(&mut self, request: LoggerRequest<'_>) -> Result<(), TalkError> {
+        self.slow_down().await?;
         self.exchange(TRIES, Request::Logger(request), ANSWER_TIMEOUT, done)
             .await
     }
@@ -240,6 +312,7 @@ impl<L: Link> Conversation<L> {
         &mut self,
         request: LoggerRequest<'_>,
     ) -> Result<(), TalkError> {
+        self.slow_down().await?;
         self.exchange(1, Request::Logger(request), ANSWER_TIMEOUT, done)
             .await
     }
@@ -248,6 +321,22 @@ impl<L: Link> Conversation<L> {
     /// said that there are no more, or just went silent. A segment may be lost on the way: the caller knows which ones it
     /// has.
     pub(crate) async fn read_log(
+        &mut self,
+        first: u32,
+        count: u32,
+        take: impl FnMut(u32, &[u8]),
+    ) -> Result<bool, TalkError> {
+        if count > MANY_SEGMENTS {
+            self.speed_up().await?;
+        } else {
+            self.slow_down().await?;
+        }
+        let whole = self.read_segments(first, count, take).await;
+        self.slow_down().await?;
+        whole
+    }
+
+    async fn read_segments(
         &mut self,
         first: u32,
         count: u32,
@@ -346,9 +435,11 @@ impl<L: Link> Conversation<L> {
         mut progress: impl FnMut(u32),
     ) -> Result<(), TalkError> {
         let length = image.len() as u32;
-        let mut kept = self
-            .ask(CommonRequest::BeginUpload { digest, length }, received)
-            .await?;
+        let begin = CommonRequest::BeginUpload { digest, length };
+        let mut kept = self.ask(begin.clone(), received).await?;
+        if kept < length {
+            self.speed_up().await?;
+        }
         let mut sent = kept;
         let mut silent = 0;
         progress(kept);
@@ -385,21 +476,24 @@ impl<L: Link> Conversation<L> {
                     kept = expected.min(length);
                     sent = kept;
                 }
-                Some((_, Answer::Refused(Refusal::Damaged))) => {}
+                Some((_, Answer::Refused(Refusal::Damaged))) => {
+                    // Nothing else was under way whose answer would tell what to go on with.
+                    if sent - kept <= u32::from(self.hello.max_data) {
+                        sent = kept;
+                    }
+                }
                 Some((_, Answer::Refused(refusal))) => return Err(TalkError::Refused(refusal)),
                 None => {
                     silent += 1;
                     if silent == TRIES {
                         return Err(TalkError::Silent);
                     }
-                    kept = self
-                        .ask(CommonRequest::BeginUpload { digest, length }, received)
-                        .await?;
+                    kept = self.ask(begin.clone(), received).await?;
                     sent = kept;
                 }
             }
         }
-        Ok(())
+        self.slow_down().await
     }
 
     async fn post(&mut self, request: &Request<'_>) -> Result<u16, TalkError> {

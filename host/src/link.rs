@@ -23,6 +23,18 @@ pub trait Link {
     /// `timeout`. Bytes from before are gone. With a port that stays while the logger reboots it returns at once.
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError>;
 
+    /// Rates in bits a second that it can be changed to besides [`protocol::BAUD_RATE`], the fastest first. None where a
+    /// rate means nothing, or cannot be changed while the port is open: what there is then goes at the rate it began with.
+    fn baud_rates(&self) -> &'static [u32] {
+        &[]
+    }
+
+    /// Goes on at another rate: [`protocol::BAUD_RATE`], as after it was opened, or one of [`Link::baud_rates`]. What was
+    /// sent before goes at the one before.
+    async fn set_baud_rate(&mut self, _baud: u32) -> Result<(), LinkError> {
+        Ok(())
+    }
+
     /// Lets time pass.
     async fn sleep(&mut self, time: Duration);
 }

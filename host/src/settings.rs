@@ -240,7 +240,7 @@ pub async fn write<L: Link>(
         bytes.extend_from_slice(written);
     }
     // The rest of a packet has room beside that much data.
-    if bytes.len() > protocol::MAX_DATA {
+    if bytes.len() > usize::from(conversation.hello().max_data) {
         return Err(TalkError::TooMuch);
     }
     let values = wire::Settings::check(&bytes).map_err(|_| TalkError::Unexpected)?;
@@ -338,8 +338,8 @@ pub fn to_file(settings: &[Setting]) -> Vec<FileEntry> {
 /// What a file brings to a logger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FromFile {
-    /// The values that this logger takes.
-    pub values: Vec<(SettingId, Value)>,
+    /// The values that are different there.
+    pub changes: Vec<(SettingId, Value)>,
     /// Names of settings that this logger does not have: from another firmware.
     pub unknown: Vec<String>,
 }
@@ -365,7 +365,9 @@ pub fn from_file(entries: &[FileEntry], settings: &[Setting]) -> Result<FromFile
                     entry.value
                 )
             })?;
-        from_file.values.push((setting.id, value));
+        if value != setting.value {
+            from_file.changes.push((setting.id, value));
+        }
     }
     Ok(from_file)
 }
@@ -493,16 +495,24 @@ mod tests {
     #[test]
     fn settings_come_back_from_a_file_as_they_were() {
         let settings = some_settings();
-        let values = settings
+        let mut others = some_settings();
+        for setting in &mut others {
+            setting.value = setting.kind.default_value();
+        }
+        let changes = settings
             .iter()
             .map(|setting| (setting.id, setting.value.clone()))
             .collect();
         assert_eq!(
-            from_file(&to_file(&settings), &settings),
+            from_file(&to_file(&settings), &others),
             Ok(FromFile {
-                values,
+                changes,
                 unknown: vec![]
             })
+        );
+        assert_eq!(
+            from_file(&to_file(&settings), &settings),
+            Ok(FromFile::default())
         );
     }
 
@@ -510,7 +520,7 @@ mod tests {
     fn a_file_of_another_firmware_gives_what_is_known_and_says_what_is_not() {
         let settings = some_settings();
         let from = from_file(&to_file(&settings), &settings[..1]).unwrap();
-        assert_eq!(from.values.len(), 1);
+        assert_eq!(from.changes, []);
         assert_eq!(from.unknown, ["G/Number", "G/Choice", "G/Text", "G/Time"]);
     }
 

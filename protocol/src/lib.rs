@@ -25,3 +25,5 @@ pub const NEWEST_VERSION: u8 = 1;
 pub const MAX_DATA: usize = 1024;
 /// Longest packet, postcard bytes without the CRC: an `UploadData` with its sequence number, tag, offset and length.
 pub const MAX_PACKET: usize = MAX_DATA + 16;
+/// Bits a second with which every conversation begins where a rate means something.
+pub const BAUD_RATE: u32 = 115_200;

@@ -10,7 +10,7 @@
 )]
 
 use postcard::ser_flavors::Flavor;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::device::{DeviceInfo, Program};
 use crate::frame::{Encoder, NoRoom};
@@ -91,6 +91,15 @@ pub enum CommonRequest<'a> {
     Confirm {
         /// Digest of the running image.
         digest: Digest,
+    },
+    /// Install the image before the running one at the next restart: on trial, as one that was sent.
+    GoBack,
+    /// Speak at another rate, once this was answered. Known where a rate means something: behind a USB-UART bridge. After
+    /// a second in which nothing was understood the logger is back at [`crate::BAUD_RATE`].
+    #[cfg(feature = "baud_rate")]
+    SetBaudRate {
+        /// Bits a second.
+        baud: u32,
     },
 }
 
@@ -193,7 +202,7 @@ pub enum LoggerResponse<'a> {
         sequence: u32,
         /// [`crate::record::Segment`]. Empty when none was ever written with this number, as when power failed before it
         /// was; what else is no segment could not be read.
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "whole")]
         bytes: &'a [u8],
     },
 }
@@ -285,6 +294,11 @@ pub fn sequence_of(bytes: &[u8]) -> u16 {
     postcard::take_from_bytes(bytes).map_or(0, |(sequence, _)| sequence)
 }
 
+/// Bytes in one piece; on the wire it is the same as one by one.
+fn whole<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
 /// Lets postcard write into a frame as it goes.
 struct FrameFlavor<'a>(Encoder<'a>);
 
@@ -292,8 +306,12 @@ impl Flavor for FrameFlavor<'_> {
     type Output = usize;
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
         self.0
-            .push(byte)
+            .extend(bytes)
             .map_err(|NoRoom| postcard::Error::SerializeBufferFull)
     }
 

@@ -112,6 +112,7 @@ fn request() -> impl Strategy<Value = Request<'static>> {
         Just(CommonRequest::Install),
         Just(CommonRequest::Reboot),
         digest().prop_map(|digest| CommonRequest::Confirm { digest }),
+        any::<u32>().prop_map(|baud| CommonRequest::SetBaudRate { baud }),
     ];
     let logger = prop_oneof![
         any::<u8>().prop_map(|index| LoggerRequest::DescribeSetting { index }),

@@ -169,6 +169,8 @@ fn requests_are_as_they_always_were() {
         CommonRequest::Confirm { digest: DIGEST },
         "05000820d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1",
     );
+    common(CommonRequest::GoBack, "050009");
+    common(CommonRequest::SetBaudRate { baud: 921_600 }, "05000a80a038");
     request(
         Request::Logger(LoggerRequest::DescribeSetting { index: 3 }),
         "05010003",

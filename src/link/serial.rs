@@ -10,6 +10,7 @@ use core::time::Duration;
 use futures_util::future::{Either, select};
 use host::link::{Link, LinkError};
 use js_sys::{Reflect, Uint8Array};
+use protocol::BAUD_RATE;
 use protocol::device::{USB_PRODUCT_ID, USB_VENDOR_ID};
 use wasm_bindgen::prelude::*;
 use web_sys::{
@@ -23,8 +24,17 @@ use crate::queue::{Receiver, Sender, queue};
 use crate::task::spawn;
 use crate::time::{now, timer};
 
-/// Means nothing over USB; the rate of a bridge, where there is one.
-const BAUD_RATE: u32 = 115_200;
+/// What a logger's port says it is: the logger itself, or one of the bridges that its USART may be behind. Whether there is
+/// a logger behind a bridge only its answer tells.
+const IDENTITIES: [(u16, u16); 4] = [
+    (USB_VENDOR_ID, USB_PRODUCT_ID),
+    // CP2102.
+    (0x10C4, 0xEA60),
+    // CH340.
+    (0x1A86, 0x7523),
+    // FT232R.
+    (0x0403, 0x6001),
+];
 /// The default of 255 bytes would hold the rate near 1 MB/s.
 const BUFFER_SIZE: u32 = 16_384;
 /// How long a port may look open after the logger was told to restart. One that then still does is a bridge's.
@@ -44,11 +54,14 @@ pub(crate) fn serial() -> Option<Serial> {
 /// Lets the person choose a logger; none when they chose none. Must be the first thing that a click does: the browser
 /// opens its chooser for nothing else.
 pub(crate) fn ask(serial: &Serial) -> impl Future<Output = Option<SerialPort>> + use<> {
-    let filter = SerialPortFilter::new();
-    filter.set_usb_vendor_id(USB_VENDOR_ID);
-    filter.set_usb_product_id(USB_PRODUCT_ID);
+    let filters = IDENTITIES.map(|(vendor, product)| {
+        let filter = SerialPortFilter::new();
+        filter.set_usb_vendor_id(vendor);
+        filter.set_usb_product_id(product);
+        filter
+    });
     let options = SerialPortRequestOptions::new();
-    options.set_filters(&[filter]);
+    options.set_filters(&filters);
     let chosen = serial.request_port_with_options(&options);
     // Cancelled, an empty list and forbidden all give the same error.
     async move { chosen.await.ok() }
@@ -109,8 +122,10 @@ impl SerialLink {
             .iter()
             .filter(|port| {
                 let info = port.get_info();
-                info.get_usb_vendor_id() == Some(USB_VENDOR_ID)
-                    && info.get_usb_product_id() == Some(USB_PRODUCT_ID)
+                let identity = (info.get_usb_vendor_id(), info.get_usb_product_id());
+                IDENTITIES
+                    .into_iter()
+                    .any(|(vendor, product)| identity == (Some(vendor), Some(product)))
             })
             .collect()
     }

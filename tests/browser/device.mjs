@@ -10,7 +10,7 @@ import { firmware, virtual } from './places.mjs';
 const SLOT = 0x0800_7000;
 /** Longest that anything the device does by itself may take, in milliseconds. */
 const PATIENCE = 20_000;
-const isNews = (line) => /^(plugged |unplugged$|halted: |note: )/.test(line);
+const isNews = (line) => /^(plugged |unplugged$|halted: |note: |usart )/.test(line);
 
 export class Device {
   #child;
@@ -22,16 +22,16 @@ export class Device {
 
   /**
    * A logger on its battery, with the cable not yet plugged: as it leaves the factory, running 1.0.0, or with other
-   * firmware.
+   * firmware. `options` are the virtual logger's.
    */
-  static async start(file = 'factory-1.0.0.hex') {
-    const device = new Device(file);
+  static async start(file = 'factory-1.0.0.hex', options = []) {
+    const device = new Device(file, options);
     await device.status();
     return device;
   }
 
-  constructor(file) {
-    this.#child = spawn(virtual, ['--unplugged', join(firmware, file)]);
+  constructor(file, options) {
+    this.#child = spawn(virtual, ['--unplugged', ...options, join(firmware, file)]);
     this.#child.stderr.on('data', (text) => (this.#errors += text));
     // What a write to an ended program means is said by its end.
     this.#child.stdin.on('error', () => {});

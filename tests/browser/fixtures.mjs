@@ -24,6 +24,9 @@ export const test = base.extend({
   /** What the logger has in flash. */
   flashed: ['factory-1.0.0.hex', { option: true }],
 
+  /** How the virtual logger is started besides. */
+  options: [[], { option: true }],
+
   server: async ({ folder }, use) => {
     const server = await serve(folder);
     await use(server);
@@ -32,8 +35,8 @@ export const test = base.extend({
 
   site: async ({ server }, use) => use(server.url),
 
-  device: async ({ flashed }, use) => {
-    const device = await Device.start(flashed);
+  device: async ({ flashed, options }, use) => {
+    const device = await Device.start(flashed, options);
     await use(device);
     await device.stop();
     expect(device.halts, 'the firmware never made the chip stop').toEqual([]);

@@ -5,6 +5,7 @@
 
 mod link;
 pub mod profile;
+mod recording;
 mod rom;
 pub mod smp;
 mod stages;
@@ -25,10 +26,10 @@ use link::Counting;
 use stages::Restart;
 use symbols::Symbols;
 
-/// Two full slots of different firmware, and a third that is the second with one page of its program changed.
+/// Two full slots of firmware that differs in every page, and a third that is the second with one page of its program changed.
 pub const FULL: [&str; 3] = ["bench-full-a.bin", "bench-full-b.bin", "bench-full-c.bin"];
 /// The program in the last two of them.
-const PROGRAM: &str = "logger-1.1.0.elf";
+const PROGRAM: &str = "bench-shifted.elf";
 
 /// A measured value, as `name value unit goal`.
 pub struct Figure {
@@ -123,6 +124,20 @@ pub fn measure(mut tell: impl FnMut(Figure)) {
     let start = machine.now();
     let main = stages::run_to(&mut machine, program.address("main"));
     tell(Figure::time("power-on-to-main", main - start, "<=0.35"));
+
+    let (bytes, time) = recording::download_of_all();
+    tell(Figure::new(
+        "log-download",
+        bytes as f64 / 1024.0 / seconds(time),
+        "KB/s",
+        ">=600",
+    ));
+    tell(Figure::new(
+        "stop-share",
+        100.0 * recording::stop_share(),
+        "%",
+        ">=99",
+    ));
 
     let image = b.image();
     let (mut conversation, _) = connect(EmulatedLink::new(after));

@@ -1,37 +1,59 @@
 //! Power cuts: every operation on flash, EEPROM, option bytes and NAND in a scenario is cut before it, inside it and
-//! after it; then the logger must come up with one whole image and all its settings, and take the next update to its
-//! end.
+//! after it; then the logger must come up with one whole image, all its settings and every record that was written, go on
+//! recording, and take the next update to its end.
 //!
 //! What outlives a cut is what the memories hold, and the machine is deterministic. So each state of the memories is
 //! proven once, however many cuts lead to it, by a machine that has nothing but these memories. It must never take two
 //! states for one that differ in anything a logger could see.
+//!
+//! There is one exception, the next update of a logger at rest. No two of them have the same log, nor have they been
+//! started equally often. Both are the application's business alone: the update engine reads neither, as its own tests
+//! make sure (`firmware/update/tests/model`), and the application has just been seen to start with this very log, twice.
+//! So loggers at rest that differ in nothing else are updated once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use emulator::fault::{CutPoint, Place};
 use emulator::machine::{Halt, Machine, Options};
+use emulator::nand::PAGES_PER_BLOCK;
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::Conversation;
+use host::data::Decoder;
 use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::Link;
+use host::log::{self, Download, Loss};
 use host::protocol::device::{Outcome, Phase, Program};
 use host::protocol::message::CommonRequest;
+use host::protocol::record::{SEGMENT, Segment};
+use host::protocol::settings::SettingId;
 use host::settings::{self, Value};
 use host::update::update;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, stage,
-    updated_logger,
+    EmulatedLink, LOG_BLOCKS, MEMORY, V1_0, V1_1, connect, factory_logger, firmware, restart,
+    running, stage, updated_logger,
 };
 
 /// How long a logger may take to be there again: the longest is keeping the old image, installing, and putting it back.
 const COMING_BACK: Duration = Duration::from_secs(30);
+/// Numbers of segments that belong to a block of the log, and how many of them are left when recording is looked at.
+const BLOCK_SEGMENTS: u32 = 255;
+const LEFT_OF_BLOCK: u32 = 14;
+/// Settings: tenths of a second from one record to the next, and records of a segment.
+const INTERVAL: SettingId = SettingId(2);
+const SAVE_RECORDS: SettingId = SettingId(12);
+/// How long recording is looked at: until the next block is in use.
+const RECORDING: Duration = Duration::from_secs(5);
+/// How long a logger that records ten times a second, three records a segment, may take to write the next one.
+const NEXT_SEGMENT: Duration = Duration::from_millis(700);
+/// Longer than any operation on memory.
+const ONE_OPERATION: Duration = Duration::from_millis(15);
 /// First byte of the application's slot in flash, and its address.
 const SLOT: usize = 0x7000;
 pub(crate) const APPLICATION: u32 = 0x0800_7000;
@@ -53,16 +75,19 @@ pub enum Scenario {
     Reinstall,
     /// A setting is written.
     Settings,
+    /// Records are written, and a block of the log comes into use.
+    Recording,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 5] = [
+    pub const ALL: [Scenario; 6] = [
         Scenario::FirstStart,
         Scenario::Update,
         Scenario::Rollback,
         Scenario::Reinstall,
         Scenario::Settings,
+        Scenario::Recording,
     ];
 
     /// As it is printed and typed.
@@ -73,6 +98,7 @@ impl Scenario {
             Scenario::Rollback => "rollback",
             Scenario::Reinstall => "reinstall",
             Scenario::Settings => "settings",
+            Scenario::Recording => "recording",
         }
     }
 
@@ -80,10 +106,13 @@ impl Scenario {
         let link = match self {
             Scenario::FirstStart => return factory_logger(),
             Scenario::Update | Scenario::Rollback | Scenario::Reinstall => factory_logger(),
-            Scenario::Settings => updated_logger(),
+            Scenario::Settings | Scenario::Recording => updated_logger(),
         };
         let (mut conversation, _) = connect(link);
         rename(&mut conversation, OLD_NAME);
+        if self == Scenario::Recording {
+            nearly_fill_a_block(&mut conversation);
+        }
         let mut link = conversation.into_link();
         if self == Scenario::Reinstall {
             link.machine.power_off();
@@ -110,6 +139,12 @@ impl Scenario {
                 assert_eq!(outcomes[3], Outcome::Reverted(V1_1));
             }
             Scenario::Settings => rename(conversation, NEW_NAME),
+            Scenario::Recording => {
+                let before = next_segment(conversation);
+                conversation.link().run(RECORDING);
+                let after = next_segment(conversation);
+                assert_eq!(after / BLOCK_SEGMENTS, before / BLOCK_SEGMENTS + 1);
+            }
         }
     }
 
@@ -126,18 +161,23 @@ impl Scenario {
         match self {
             Scenario::FirstStart => &[FACTORY_NAME],
             Scenario::Settings => &[OLD_NAME, NEW_NAME],
-            Scenario::Update | Scenario::Rollback | Scenario::Reinstall => &[OLD_NAME],
+            Scenario::Update | Scenario::Rollback | Scenario::Reinstall | Scenario::Recording => {
+                &[OLD_NAME]
+            }
         }
     }
 
     /// Whether a logger may be so after a cut in this scenario.
     ///
     /// Only where there was no application before, the bootloader may still be waiting for one.
-    fn accepts(self, recovery: &Recovery) -> Result<(), String> {
+    fn accepts(self, recovery: &Recovery, written: &Written) -> Result<(), String> {
         match &recovery.runs {
             Some(name) => self.accepts_name(name)?,
             None if self == Scenario::Reinstall => {}
             None => return Err("it runs no image".into()),
+        }
+        if let Some(log) = &recovery.log {
+            written.is_in(log)?;
         }
         self.accepts_name(&recovery.name_after)
     }
@@ -146,6 +186,48 @@ impl Scenario {
         match self.names().contains(&name) {
             true => Ok(()),
             false => Err(format!("settings were lost: its name is {name:?}")),
+        }
+    }
+}
+
+/// Segments of a log, by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written(BTreeMap<u32, State>);
+
+impl Written {
+    /// Those that lie whole in the NAND, whatever its ECC makes of them.
+    pub fn of(machine: &Machine) -> Written {
+        let mut written = Written::default();
+        for (page, data) in machine.nand().contents() {
+            if LOG_BLOCKS.contains(&(u32::from(page) / PAGES_PER_BLOCK as u32)) {
+                for sector in data.chunks_exact(SEGMENT) {
+                    written.insert(sector);
+                }
+            }
+        }
+        written
+    }
+
+    /// Those here that are not there.
+    pub fn without(mut self, there: &Written) -> Written {
+        self.0.retain(|number, _| !there.0.contains_key(number));
+        self
+    }
+
+    fn is_in(&self, log: &Written) -> Result<(), String> {
+        let lost = self
+            .0
+            .iter()
+            .find(|(number, segment)| log.0.get(number) != Some(segment));
+        lost.map_or(Ok(()), |(number, _)| {
+            Err(format!("segment {number} of the log was lost"))
+        })
+    }
+
+    fn insert(&mut self, bytes: &[u8]) {
+        if let Some(segment) = Segment::parse(bytes) {
+            let digest = Sha256::digest(&bytes[..segment.length()]);
+            self.0.insert(segment.header.sequence, State(digest.into()));
         }
     }
 }
@@ -217,6 +299,8 @@ pub struct Recovery {
     pub operations: u64,
     /// Its name, when it runs one of the two images, whole; nothing when the bootloader waits for one.
     runs: Option<String>,
+    /// What is in its log, when its application runs.
+    log: Option<Written>,
     /// Its name when it has taken the next update.
     name_after: String,
 }
@@ -231,27 +315,39 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// How a logger with the memories of this one recovers: it comes up, is confirmed if it is on trial, loses power once
-    /// more, and takes an update to the other image to its end. Otherwise what is wrong.
-    pub fn recovery(&self, machine: &Machine, scenario: Scenario) -> Result<Recovery, String> {
+    /// How a logger with the memories of this one recovers: it comes up, is confirmed if it is on trial, has in its log
+    /// what was `written`, loses power once more, and takes an update to the other image to its end. One that records many
+    /// times a second is seen to go on with that, and to come up with all that once more. Otherwise what is wrong.
+    pub fn recovery(
+        &self,
+        machine: &Machine,
+        scenario: Scenario,
+        written: &Written,
+    ) -> Result<Recovery, String> {
         let state = State::of(machine);
         let recovery = self.recoveries.get(state, || {
             let link = revive(machine, state);
             let first = link.machine.operations();
-            let (mut link, runs) = block_on(come_to_rest(link))?;
+            let (mut link, rest) = block_on(come_to_rest(link))?;
             let operations = link.machine.operations() - first;
+            // Its settings are part of the state: it is the same for all that lead here.
+            if scenario == Scenario::Recording {
+                link = block_on(goes_on_recording(link))?;
+            }
             link.machine.power_off();
-            let state = State::of(&link.machine);
-            let name_after = self.updates.get(state, || {
-                block_on(take_an_update(revive(&link.machine, state)))
+            let name_after = self.updates.get(at_rest(&link.machine), || {
+                let link = revive(&link.machine, State::of(&link.machine));
+                block_on(take_an_update(link))
             })?;
+            let (runs, log) = rest.unzip();
             Ok(Recovery {
                 operations,
                 runs,
+                log,
                 name_after,
             })
         })?;
-        scenario.accepts(&recovery)?;
+        scenario.accepts(&recovery, written)?;
         Ok(recovery)
     }
 
@@ -272,6 +368,15 @@ impl Prover {
     pub fn states_at_rest(&self) -> usize {
         self.updates.len()
     }
+}
+
+/// The state of a logger at rest, as far as it matters to its next update: all of it but the log, and what the application
+/// remembers of its own life.
+fn at_rest(machine: &Machine) -> State {
+    let mut hasher = Sha(Sha256::new());
+    let blocks = LOG_BLOCKS.start as usize..LOG_BLOCKS.end as usize;
+    machine.hash_memories_without(MEMORY, blocks, &mut hasher);
+    State(hasher.0.finalize().into())
 }
 
 /// What was found out for a state, by whoever asked first.
@@ -311,10 +416,12 @@ fn revive(machine: &Machine, state: State) -> EmulatedLink {
     EmulatedLink::new(machine)
 }
 
-/// Waits until the logger is there, and confirms an image on trial. The name of one that runs an image.
-async fn come_to_rest(link: EmulatedLink) -> Result<(EmulatedLink, Option<String>), String> {
+/// Waits until the logger is there, and confirms an image on trial. Name and log of one that runs an image.
+async fn come_to_rest(
+    link: EmulatedLink,
+) -> Result<(EmulatedLink, Option<(String, Written)>), String> {
     let (mut conversation, device) = open(link).await?;
-    let name = match image_of(&mut conversation, &device)? {
+    let rest = match image_of(&mut conversation, &device)? {
         None => None,
         Some((running, _)) => {
             if matches!(device.phase, Phase::Trial { .. }) {
@@ -324,10 +431,64 @@ async fn come_to_rest(link: EmulatedLink) -> Result<(EmulatedLink, Option<String
                     .await
                     .map_err(|error| format!("confirmation: {error}"))?;
             }
-            Some(name(&mut conversation).await?)
+            let name = name(&mut conversation).await?;
+            Some((name, read_log(&mut conversation).await?))
         }
     };
-    Ok((conversation.into_link(), name))
+    Ok((conversation.into_link(), rest))
+}
+
+/// Sees a logger write more to its log, and have that too after another loss of power.
+async fn goes_on_recording(mut link: EmulatedLink) -> Result<EmulatedLink, String> {
+    let before = Written::of(&link.machine);
+    link.sleep(NEXT_SEGMENT).await;
+    // What is just being written may be torn.
+    let mut operations = None;
+    while operations != Some(link.machine.operations()) {
+        operations = Some(link.machine.operations());
+        link.sleep(ONE_OPERATION).await;
+    }
+    let more = Written::of(&link.machine).without(&before);
+    if more.0.is_empty() {
+        return Err("it does not go on recording".into());
+    }
+    link.machine.power_off();
+    let (mut conversation, _) = open(revive(&link.machine, State::of(&link.machine))).await?;
+    more.is_in(&read_log(&mut conversation).await?)?;
+    Ok(conversation.into_link())
+}
+
+/// Reads the whole log. Nothing must be missing in it but what a cut has torn, and it must be in order.
+async fn read_log(conversation: &mut Conversation<EmulatedLink>) -> Result<Written, String> {
+    let summary = log::read_summary(conversation)
+        .await
+        .map_err(|error| format!("summary: {error}"))?;
+    let mut written = Written::default();
+    let mut decoder = Decoder::new();
+    let mut damaged = None;
+    let mut download = Download::new(log::whole(&summary));
+    while !download.is_complete() {
+        let step = download.step(conversation, |piece| match piece.content {
+            Ok(bytes) => {
+                written.insert(&bytes);
+                if decoder.segment(&bytes).is_err() {
+                    damaged = Some(piece.sequence);
+                }
+            }
+            // Torn: what was written for sure is asked for by its number.
+            Err(Loss::NeverWritten | Loss::Unreadable) => {}
+            Err(Loss::Gone) => damaged = Some(piece.sequence),
+        });
+        step.await.map_err(|error| format!("its log: {error}"))?;
+    }
+    let seen = decoder.verification();
+    match damaged {
+        Some(number) => Err(format!("segment {number} of the log is damaged")),
+        None if seen.out_of_order > 0 || !seen.missing_records.is_empty() => {
+            Err(format!("its log is not whole: {seen:?}"))
+        }
+        None => Ok(written),
+    }
 }
 
 /// Updates a logger to the image that it does not run. Its name afterwards.
@@ -384,6 +545,36 @@ fn image_of(
         true => Ok(Some((running, other))),
         false => Err(format!("it runs {} {}", image.version, image.digest)),
     }
+}
+
+/// Lets a logger record until its log has few places left in a block, and then set about recording ten times a second,
+/// three records a segment.
+fn nearly_fill_a_block(conversation: &mut Conversation<EmulatedLink>) {
+    let set = |conversation: &mut _, changes: &[_]| {
+        block_on(settings::write(conversation, changes)).expect("it is set up");
+    };
+    set(
+        conversation,
+        &[
+            (INTERVAL, Value::Number(1)),
+            (SAVE_RECORDS, Value::Number(1)),
+        ],
+    );
+    loop {
+        let left = BLOCK_SEGMENTS - next_segment(conversation) % BLOCK_SEGMENTS;
+        if left <= LEFT_OF_BLOCK {
+            break;
+        }
+        let time = Duration::from_millis(100) * (left - LEFT_OF_BLOCK);
+        conversation.link().run(time);
+    }
+    set(conversation, &[(SAVE_RECORDS, Value::Number(3))]);
+}
+
+fn next_segment(conversation: &mut Conversation<EmulatedLink>) -> u32 {
+    block_on(log::read_summary(conversation))
+        .expect("it says what is in its log")
+        .next
 }
 
 fn rename(conversation: &mut Conversation<EmulatedLink>, name: &str) {

@@ -1,8 +1,9 @@
 //! Frames of all kinds at the firmware's binaries: noise, requests, and requests that were changed on the way or before.
 //!
-//! It knows what the logger must make of each: one answer to each frame, with its number; a restart only when one was
-//! asked for; and no write but what a request may do. It must never send a whole image that may be installed: what
-//! counts here is that nothing else changes the logger.
+//! It knows what the logger must make of each: one answer to each frame, with its number, and behind that the segments
+//! of the log that were asked for; a restart only when one was asked for; and no write but what a request may do, or what
+//! recording takes. It must never send a whole image that may be installed: what counts here is that nothing else changes
+//! the logger.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,21 +16,28 @@ use emulator::fault::{Operation, OperationKind};
 use emulator::nand::PAGES_PER_BLOCK;
 use futures_executor::block_on;
 use host::conversation::Conversation;
+use host::data;
 use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::Link;
+use host::log::{self, Download, Loss};
 use host::protocol::device::Program;
 use host::protocol::frame::{Decoder, Encoder, FrameError, max_length};
 use host::protocol::image::Digest;
 use host::protocol::message::{
-    CommonRequest, CommonResponse, LoggerRequest, Packet, Refusal, Request, Response, sequence_of,
+    CommonRequest, CommonResponse, LoggerRequest, LoggerResponse, Packet, Refusal, Request,
+    Response, sequence_of,
 };
+use host::protocol::record::Segment;
 use host::protocol::settings::{MAX_SETTING, Setting, SettingId, Settings, Value};
 use host::protocol::{MAX_DATA, MAX_PACKET, NEWEST_VERSION, OLDEST_VERSION};
 use host::settings;
 use host::update::update;
 
-use crate::{EmulatedLink, Random, STEP, connect, firmware, updated_logger};
+use crate::{
+    EmulatedLink, LOG_BLOCKS, MADE_AT, MEMORY, Random, SETTINGS, STEP, connect, firmware,
+    updated_logger,
+};
 
 /// Frames that are sent before their answers are looked at.
 const BATCH: usize = 32;
@@ -46,9 +54,8 @@ const IMAGE_PAGES: Range<u16> = 1..19;
 /// Blocks of a slot of the store, and its slots, see docs/update.md.
 const SLOT_BLOCKS: u32 = 8;
 const SLOTS: u32 = 3;
-/// Offsets of boot record and settings in EEPROM, see docs/update.md.
-const BOOT_RECORD: Range<u32> = 0..0x40;
-const SETTINGS: Range<u32> = 0x40..0x340;
+/// Offsets of the boot record in EEPROM, see docs/update.md.
+const BOOT_RECORD: Range<usize> = 0..0x40;
 /// Longest answer, with its CRC.
 const LONGEST_ANSWER: usize = 2048;
 
@@ -114,6 +121,8 @@ pub struct Report {
     pub requests: u64,
     /// Requests that it refused.
     pub refused: u64,
+    /// Segments of the log that came.
+    pub segments: u64,
     /// Restarts that were asked for.
     pub restarts: u64,
     /// Operations on its memories, all of them such as a request may cause.
@@ -124,9 +133,15 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} frames, {} answers, {} requests of which {} were refused, {} restarts asked for, {} operations on \
-             memories in their places",
-            self.frames, self.answers, self.requests, self.refused, self.restarts, self.operations
+            "{} frames, {} answers, {} requests of which {} were refused, {} segments of the log, {} restarts asked \
+             for, {} operations on memories in their places",
+            self.frames,
+            self.answers,
+            self.requests,
+            self.refused,
+            self.segments,
+            self.restarts,
+            self.operations
         )
     }
 }
@@ -144,8 +159,14 @@ pub struct Bombardment {
     script: VecDeque<Vec<u8>>,
     /// The byte of an image that the logger waits for, as it last said.
     offset: u32,
-    /// What the logger makes of the bytes it gets.
-    decoder: Decoder<{ MAX_PACKET + 4 }>,
+    /// Segments of the log, as the logger last said: those that there are.
+    log: Range<u32>,
+    /// What it is sending of the log.
+    reading: Option<Reading>,
+    /// Settings were changed, and recording has not begun since: when it does, that is kept.
+    begins: bool,
+    /// The clock's setting, as the registers hold it that outlive a reset.
+    clock: [u32; 5],
     greeted: bool,
     answers: Decoder<LONGEST_ANSWER>,
     flash: Vec<u8>,
@@ -160,12 +181,27 @@ struct Expected {
     request: Option<Effect>,
 }
 
+/// A run of segments that was asked for.
+#[derive(Clone, Copy)]
+struct Reading {
+    /// The number that all of them bear.
+    sequence: u16,
+    /// The segment that comes next.
+    next: u32,
+    /// The one behind the last; the log may end before.
+    end: u32,
+}
+
 /// What a request may do to the logger beyond its answer.
 #[derive(Clone, Copy, PartialEq)]
 enum Effect {
     None,
+    Greet,
     Install,
     WriteSettings,
+    SetClock,
+    ReadLog { first: u32, count: u32 },
+    EraseLog,
     Restart,
 }
 
@@ -188,6 +224,7 @@ impl Bombardment {
         Bombardment {
             flash: link.machine.flash().to_vec(),
             resets: CAUSES.map(|cause| link.machine.resets(cause)),
+            clock: *link.machine.chip().rtc().backup(),
             link,
             report: Report::default(),
             program,
@@ -195,7 +232,9 @@ impl Bombardment {
             file: firmware("logger-1.1.0.bin"),
             script: VecDeque::new(),
             offset: 0,
-            decoder: Decoder::new(),
+            log: 0..0,
+            reading: None,
+            begins: false,
             greeted: true,
             answers: Decoder::new(),
             staging: free * SLOT_BLOCKS..(free + 1) * SLOT_BLOCKS,
@@ -208,12 +247,19 @@ impl Bombardment {
         let mut expected = Vec::new();
         for _ in 0..BATCH {
             let frame = self.next_frame();
+            let mut greeted = self.greeted;
+            let answers = foresee(&frame, &mut greeted);
+            // Nobody could tell whose answer it is that comes.
+            if self.is_ambiguous(&expected, &answers) {
+                continue;
+            }
+            self.greeted = greeted;
             self.report.frames += 1;
-            let before = expected.len();
-            self.foresee(&frame, &mut expected);
             bytes.extend(frame);
+            let last = restarts(&answers);
+            expected.extend(answers);
             // Nothing is read after a restart was asked for.
-            if restarts(&expected[before..]) {
+            if last {
                 break;
             }
         }
@@ -225,9 +271,9 @@ impl Bombardment {
                 .map_err(|error| format!("after a restart: {error}"))?;
             self.report.restarts += 1;
             self.resets[2] += 1;
-            self.decoder.reset();
             self.answers.reset();
             self.greeted = false;
+            self.reading = None;
         }
         self.judge(&expected)
             .map_err(|why| format!("frame {}: {why}", self.report.frames))
@@ -249,6 +295,9 @@ impl Bombardment {
                 settings::read(&mut conversation)
                     .await
                     .map_err(|error| format!("settings afterwards: {error}"))?;
+                read_log(&mut conversation)
+                    .await
+                    .map_err(|error| format!("the log afterwards: {error}"))?;
                 self.file = firmware("logger-1.0.0.bin");
             }
             update(&mut conversation, &device, &self.file, |_| {})
@@ -258,28 +307,19 @@ impl Bombardment {
         })
     }
 
-    /// What the logger will make of these bytes.
-    fn foresee(&mut self, mut bytes: &[u8], expected: &mut Vec<Expected>) {
-        while !bytes.is_empty() {
-            let (taken, packet) = self.decoder.feed(bytes);
-            bytes = &bytes[taken..];
-            let Some(packet) = packet else { continue };
-            expected.push(match packet {
-                Err(FrameError::TooLong | FrameError::Damaged) => Expected {
-                    sequence: 0,
-                    request: None,
-                },
-                Ok(packet) => Expected {
-                    sequence: sequence_of(packet),
-                    request: Packet::<Request>::parse(packet)
-                        .ok()
-                        .and_then(|packet| effect(&packet.message, &mut self.greeted)),
-                },
-            });
-            if restarts(expected) {
-                break;
-            }
-        }
+    /// Whether two frames have a number that one of them lends to a run of segments.
+    fn is_ambiguous(&self, expected: &[Expected], answers: &[Expected]) -> bool {
+        let under_way = |sequence| {
+            self.reading
+                .is_some_and(|reading| reading.sequence == sequence)
+        };
+        answers.iter().enumerate().any(|(index, answer)| {
+            let mut others = expected.iter().chain(&answers[..index]);
+            under_way(answer.sequence)
+                || others.any(|other| {
+                    other.sequence == answer.sequence && (other.reads() || answer.reads())
+                })
+        })
     }
 
     fn take_answers(&mut self, expected: &[Expected]) -> Result<(), String> {
@@ -301,6 +341,13 @@ impl Bombardment {
                 let packet = packet.map_err(|error| format!("an answer came {error:?}"))?;
                 let answer: Packet<Response> =
                     Packet::parse(packet).map_err(|_| "an answer is no message")?;
+                self.report.segments += u64::from(matches!(
+                    answer.message,
+                    Response::Logger(LoggerResponse::Segment { .. })
+                ));
+                if goes_on(&mut self.reading, self.log.end, &answer)? {
+                    continue;
+                }
                 let expected = waiting.next().ok_or("an answer to nothing")?;
                 if answer.sequence != expected.sequence {
                     return Err(format!(
@@ -317,6 +364,21 @@ impl Bombardment {
                     })) => self.offset = offset,
                     Response::Common(CommonResponse::Refused(_)) => {
                         self.report.refused += u64::from(expected.request.is_some());
+                    }
+                    Response::Logger(LoggerResponse::LogSummary(summary)) => {
+                        self.log = summary.first..summary.next;
+                    }
+                    _ => {}
+                }
+                match expected.request {
+                    Some(Effect::Greet | Effect::Restart) => self.reading = None,
+                    Some(Effect::ReadLog { first, count }) if !is_refusal(&answer.message) => {
+                        self.reading = Some(Reading {
+                            sequence: answer.sequence,
+                            next: first,
+                            end: first.saturating_add(count),
+                        });
+                        goes_on(&mut self.reading, self.log.end, &answer)?;
                     }
                     _ => {}
                 }
@@ -342,6 +404,12 @@ impl Bombardment {
                 return Err(format!("{operation:?} is out of place"));
             }
         }
+        let clock = *self.link.machine.chip().rtc().backup();
+        if clock != self.clock && !asked(expected, Effect::SetClock) {
+            return Err("its clock was set unasked".into());
+        }
+        self.clock = clock;
+        self.begins |= asked(expected, Effect::WriteSettings);
         let machine = &self.link.machine;
         let mut violations = machine
             .nand()
@@ -351,29 +419,30 @@ impl Bombardment {
         violations.next().map_or(Ok(()), |what| Err(what.clone()))
     }
 
-    /// Whether one of these frames may have caused this operation.
+    /// Whether one of these frames may have caused this operation, or recording.
     fn may(&self, operation: &Operation, expected: &[Expected]) -> bool {
-        let asked = |effect| expected.iter().any(|frame| frame.request == Some(effect));
-        match operation.kind {
+        let records = self.program == Program::Application;
+        let block = match operation.kind {
             OperationKind::FlashPageErase
             | OperationKind::FlashHalfPage
             | OperationKind::FlashWord
-            | OperationKind::OptionBytes => false,
+            | OperationKind::OptionBytes => return false,
             OperationKind::EepromWord => {
-                let offset = operation.address - EEPROM_BASE;
-                match self.program {
-                    Program::Application => {
-                        SETTINGS.contains(&offset) && asked(Effect::WriteSettings)
-                    }
+                let offset = (operation.address - EEPROM_BASE) as usize;
+                let changes = asked(expected, Effect::WriteSettings);
+                return if records {
+                    SETTINGS.contains(&offset) && changes
+                        || MEMORY.contains(&offset)
+                            && (changes || self.begins || asked(expected, Effect::EraseLog))
+                } else {
                     // It may put back an image of the store, and is told so.
-                    Program::Bootloader => BOOT_RECORD.contains(&offset) && asked(Effect::Install),
-                }
+                    BOOT_RECORD.contains(&offset) && asked(expected, Effect::Install)
+                };
             }
-            OperationKind::NandPageProgram => self
-                .staging
-                .contains(&(operation.address / PAGES_PER_BLOCK as u32)),
-            OperationKind::NandBlockErase => self.staging.contains(&operation.address),
-        }
+            OperationKind::NandPageProgram => operation.address / PAGES_PER_BLOCK as u32,
+            OperationKind::NandBlockErase => operation.address,
+        };
+        self.staging.contains(&block) || records && LOG_BLOCKS.contains(&block)
     }
 
     fn next_frame(&mut self) -> Vec<u8> {
@@ -469,6 +538,12 @@ impl Bombardment {
             3 => random.below(40_000) as u32,
             _ => random.next() as u32,
         };
+        // Mostly about what there is in the log, and a little beyond.
+        let log = self.log.end - self.log.start;
+        let segment = match random.below(8) {
+            0 => random.next() as u32,
+            _ => (self.log.start + random.below(u64::from(log) + 3) as u32).saturating_sub(1),
+        };
         let data;
         let text;
         let mut room = [0; MAX_SETTING];
@@ -512,19 +587,41 @@ impl Bombardment {
             720..760 => Request::Common(CommonRequest::Install),
             760..762 => Request::Common(CommonRequest::Reboot),
             762..770 => Request::Common(CommonRequest::Confirm { digest }),
-            770..850 => Request::Logger(LoggerRequest::DescribeSetting {
-                index: random.below(8) as u8,
+            770..835 => Request::Logger(LoggerRequest::DescribeSetting {
+                index: random.below(60) as u8,
+            }),
+            835..850 => Request::Logger(LoggerRequest::ReadLog {
+                first: segment,
+                count: match random.below(6) {
+                    0 => random.next() as u32,
+                    1 => random.below(300) as u32,
+                    _ => random.below(4) as u32,
+                },
             }),
             850..875 => Request::Logger(LoggerRequest::Health),
             875..900 => Request::Logger(LoggerRequest::LogSummary),
-            900..905 => {
-                text = format!("Logger {}", random.next() as u16);
-                let value = match random.below(3) {
+            900..907 => Request::Logger(LoggerRequest::SetClock {
+                utc: match random.below(3) {
+                    0 => random.next(),
+                    _ => MADE_AT + random.below(1 << 40),
+                },
+                local_offset: random.next() as i16,
+            }),
+            907..909 => Request::Logger(LoggerRequest::EraseLog { next: segment }),
+            909..914 => {
+                text = format!("L{}", random.next() as u16);
+                let value = match random.below(5) {
                     0 => Value::Number(random.next() as i32 % 4_000),
                     1 => Value::Choice(random.below(4) as u8),
+                    2 => Value::Toggle(random.below(2) == 1),
+                    3 => Value::Time(random.next() as u32),
                     _ => Value::Text(&text),
                 };
-                let id = SettingId(random.below(6) as u16);
+                // Those of the logger as a whole, and those of its channels.
+                let id = SettingId(match random.below(2) {
+                    0 => random.below(16) as u16,
+                    _ => 0x100 + 0x10 * random.below(6) as u16 + random.below(8) as u16,
+                });
                 let values = Setting { id, value }.write(&mut room).unwrap_or_default();
                 Request::Logger(LoggerRequest::WriteSettings {
                     values: Settings::check(values).unwrap_or_default(),
@@ -536,10 +633,109 @@ impl Bombardment {
     }
 }
 
-fn restarts(expected: &[Expected]) -> bool {
+/// What a logger will make of these bytes, which end a frame.
+fn foresee(mut bytes: &[u8], greeted: &mut bool) -> Vec<Expected> {
+    let mut decoder = Decoder::<{ MAX_PACKET + 4 }>::new();
+    let mut expected = Vec::new();
+    while !bytes.is_empty() && !restarts(&expected) {
+        let (taken, packet) = decoder.feed(bytes);
+        bytes = &bytes[taken..];
+        let Some(packet) = packet else { continue };
+        expected.push(match packet {
+            Err(FrameError::TooLong | FrameError::Damaged) => Expected {
+                sequence: 0,
+                request: None,
+            },
+            Ok(packet) => Expected {
+                sequence: sequence_of(packet),
+                request: Packet::<Request>::parse(packet)
+                    .ok()
+                    .and_then(|packet| effect(&packet.message, greeted)),
+            },
+        });
+    }
     expected
-        .iter()
-        .any(|frame| frame.request == Some(Effect::Restart))
+}
+
+/// Everything in the log comes, and says of itself that nothing is missing.
+async fn read_log(conversation: &mut Conversation<EmulatedLink>) -> Result<(), String> {
+    let summary = log::read_summary(conversation)
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut download = Download::new(log::whole(&summary));
+    let mut decoder = data::Decoder::new();
+    let mut harm = None;
+    while !download.is_complete() {
+        let step = download.step(conversation, |piece| match piece.content {
+            Ok(bytes) => {
+                if decoder.segment(&bytes).is_err() {
+                    harm = Some(format!("segment {} is damaged", piece.sequence));
+                }
+            }
+            Err(Loss::NeverWritten) => {}
+            Err(loss) => harm = Some(format!("segment {} {loss}", piece.sequence)),
+        });
+        step.await.map_err(|error| error.to_string())?;
+    }
+    let seen = decoder.verification();
+    match harm {
+        None if !seen.is_whole() => Err(format!("{seen:?}")),
+        None => Ok(()),
+        Some(harm) => Err(harm),
+    }
+}
+
+/// Whether this answer is the next one of the run of segments under way. `end` is behind the segments that there are for
+/// sure.
+fn goes_on(
+    reading: &mut Option<Reading>,
+    end: u32,
+    answer: &Packet<Response<'_>>,
+) -> Result<bool, String> {
+    let Some(run) = reading
+        .as_mut()
+        .filter(|run| run.sequence == answer.sequence)
+    else {
+        return Ok(false);
+    };
+    match answer.message {
+        Response::Logger(LoggerResponse::Segment { sequence, bytes }) => {
+            if sequence != run.next || sequence >= run.end {
+                return Err(format!("segment {sequence} where {} was due", run.next));
+            }
+            let found = Segment::parse(bytes).map(|segment| segment.header.sequence);
+            if !bytes.is_empty() && found != Some(sequence) {
+                return Err(format!("segment {sequence} came as {bytes:?}"));
+            }
+            run.next += 1;
+        }
+        Response::Common(CommonResponse::Done) => {
+            if run.next < run.end.min(end) {
+                return Err(format!("the segments end with {}", run.next));
+            }
+            *reading = None;
+        }
+        _ => return Err("something else came instead of a segment".into()),
+    }
+    Ok(true)
+}
+
+fn is_refusal(response: &Response<'_>) -> bool {
+    matches!(response, Response::Common(CommonResponse::Refused(_)))
+}
+
+impl Expected {
+    fn reads(&self) -> bool {
+        matches!(self.request, Some(Effect::ReadLog { .. }))
+    }
+}
+
+fn asked(expected: &[Expected], effect: Effect) -> bool {
+    expected.iter().any(|frame| frame.request == Some(effect))
+}
+
+fn restarts(expected: &[Expected]) -> bool {
+    asked(expected, Effect::Restart)
 }
 
 /// What the logger may do on a request, if it acts upon it at all.
@@ -547,12 +743,18 @@ fn effect(request: &Request<'_>, greeted: &mut bool) -> Option<Effect> {
     match request {
         Request::Common(CommonRequest::Hello { oldest, newest }) => {
             *greeted = *newest >= OLDEST_VERSION && *oldest <= NEWEST_VERSION;
-            Some(Effect::None)
+            Some(Effect::Greet)
         }
         _ if !*greeted => None,
         Request::Common(CommonRequest::Install) => Some(Effect::Install),
         Request::Common(CommonRequest::Reboot) => Some(Effect::Restart),
         Request::Logger(LoggerRequest::WriteSettings { .. }) => Some(Effect::WriteSettings),
+        Request::Logger(LoggerRequest::SetClock { .. }) => Some(Effect::SetClock),
+        Request::Logger(LoggerRequest::ReadLog { first, count }) => Some(Effect::ReadLog {
+            first: *first,
+            count: *count,
+        }),
+        Request::Logger(LoggerRequest::EraseLog { .. }) => Some(Effect::EraseLog),
         Request::Common(_) | Request::Logger(_) => Some(Effect::None),
     }
 }
@@ -577,7 +779,7 @@ fn packet_of(frame: &[u8]) -> Vec<u8> {
 fn framed(packet: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; max_length(packet.len())];
     let mut encoder = Encoder::new(&mut frame);
-    let filled = packet.iter().try_for_each(|&byte| encoder.push(byte));
+    let filled = encoder.extend(packet);
     let length = filled
         .and_then(|()| encoder.finish())
         .expect("there is room for a frame of this length");

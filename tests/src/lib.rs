@@ -4,15 +4,18 @@
 //! uses. Time is the emulator's.
 
 pub mod bench;
+pub mod bridge;
 pub mod faults;
 pub mod frames;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
+use emulator::fault::OperationKind;
 use emulator::machine::{Halt, Machine, Options};
 use emulator::time::Time;
 use futures_executor::block_on;
@@ -27,8 +30,14 @@ use host::protocol::image::Version;
 use host::protocol::message::CommonRequest;
 use host::update::update;
 
+use bridge::BridgedLink;
 use faults::Moment;
 
+/// Offsets in EEPROM of the settings and of what the application remembers, and the NAND's blocks of the log: see
+/// docs/update.md.
+const SETTINGS: Range<usize> = 0x40..0x440;
+const MEMORY: Range<usize> = 0x440..0x4A8;
+const LOG_BLOCKS: Range<u32> = 24..1024;
 /// First address of the bootloader: where a factory image begins.
 const FLASH: u32 = 0x0800_0000;
 /// How long a computer takes to see and set up a port that is there.
@@ -94,6 +103,13 @@ pub fn direct_logger() -> EmulatedLink {
     switched_on(machine, "factory-direct-1.0.0.bin")
 }
 
+/// The same on the board with a USART behind a bridge, which feeds it too.
+pub fn bridged_logger() -> BridgedLink {
+    let EmulatedLink { machine, .. } =
+        switched_on(Machine::new(Options::default()), "factory-usart-1.0.0.bin");
+    BridgedLink::new(machine)
+}
+
 fn switched_on(mut machine: Machine, factory: &str) -> EmulatedLink {
     machine
         .program_flash(FLASH, &built(factory))
@@ -144,7 +160,7 @@ pub fn stage(conversation: &mut Conversation<EmulatedLink>, name: &str) -> Resul
 }
 
 /// Restarts the logger and waits until it is there again.
-pub fn restart(conversation: &mut Conversation<EmulatedLink>) -> Device {
+pub fn restart<L: Link>(conversation: &mut Conversation<L>) -> Device {
     block_on(async {
         conversation
             .tell(CommonRequest::Reboot)
@@ -159,7 +175,7 @@ pub fn restart(conversation: &mut Conversation<EmulatedLink>) -> Device {
 }
 
 /// Greets the logger once a computer sees it, and asks who it is.
-pub fn connect(mut link: EmulatedLink) -> (Conversation<EmulatedLink>, Device) {
+pub fn connect<L: Link>(mut link: L) -> (Conversation<L>, Device) {
     block_on(async {
         link.reopen(ENUMERATION).await.expect("the logger comes up");
         let mut conversation = Conversation::open(link)
@@ -325,6 +341,18 @@ impl EmulatedLink {
     fn turn(&mut self, time: Duration) -> Result<(), LinkError> {
         self.try_run(time)
             .map_err(|halt| LinkError::System(format!("at {:?}: {halt}", self.machine.now())))
+    }
+
+    /// Lets a logger that installs run until it has begun to write so many pages of flash, from now on.
+    pub fn run_until_flash_is_written(&mut self, pages: usize) {
+        self.machine.faults_mut().record();
+        let too_few = |machine: &Machine| {
+            let operations = machine.faults().recorded().iter();
+            let erases = operations.filter(|one| one.kind == OperationKind::FlashPageErase);
+            erases.count() < pages
+        };
+        let written = self.turn_while(Duration::from_secs(10), too_few);
+        assert_eq!(written, Ok(true), "it installs");
     }
 
     /// Keeps the moments before operations on memory from now on.

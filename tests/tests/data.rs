@@ -380,3 +380,27 @@ fn only_what_the_computer_knows_of_is_erased() {
         .find_map(|bytes| decoder.segment(bytes).unwrap().map(|batch| batch.record(0)));
     assert!(first.is_some_and(|record| record >= 100), "{first:?}");
 }
+
+#[test]
+fn what_is_recorded_after_an_erase_can_be_read() {
+    let (mut conversation, _) = connect(factory_logger());
+    conversation.link().run(Duration::from_secs(100));
+    let summary = block_on(log::read_summary(&mut conversation)).unwrap();
+    block_on(log::erase(&mut conversation, &summary)).unwrap();
+    conversation.link().run(Duration::from_secs(600));
+    let (segments, lost) = download(&mut conversation);
+    assert_eq!(lost, []);
+    let mut decoder = Decoder::new();
+    let mut records = 0;
+    let mut unknown = 0;
+    for bytes in &segments {
+        if let Some(batch) = decoder.segment(bytes).unwrap() {
+            records += batch.len();
+            for index in 0..batch.len() {
+                unknown += u32::from(batch.value(Channel::Supply, index).is_none());
+            }
+        }
+    }
+    assert!(records >= 598);
+    assert_eq!(unknown, 0);
+}

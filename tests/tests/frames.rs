@@ -1,10 +1,13 @@
 //! That harm done by a frame would be seen: the judge of the frames in `cargo xtask test faults` is itself tried, on a
 //! logger to which something happens that no frame asked for.
 
+use emulator::nand::PAGE_BYTES;
 use host::protocol::device::Program;
 use logdock_tests::frames::{Bombardment, bombard, logger};
 
 const SEED: u64 = 3;
+/// The first page of the NAND that belongs to the log, see docs/update.md.
+const FIRST_OF_LOG: u16 = 24 * 64;
 
 /// A logger that has got some frames already, and now this.
 fn after(program: Program, happens: fn(&mut Bombardment)) -> Result<(), String> {
@@ -29,6 +32,8 @@ fn frames_of_all_kinds_do_no_harm() {
         assert!(report.requests > 500, "{report}");
         assert!(report.refused > 50, "{report}");
         assert!(report.operations > 50, "{report}");
+        let reads = program == Program::Application;
+        assert_eq!(report.segments > 0, reads, "{report}");
     }
 }
 
@@ -77,4 +82,18 @@ fn a_write_to_a_slot_in_use_is_seen() {
     let harm = (0..100).find_map(|_| bombardment.send_batch().err());
     let harm = harm.expect("it goes unseen");
     assert!(harm.contains("NandBlockErase, address: 0,"), "{harm}");
+}
+
+#[test]
+fn records_that_are_lost_are_seen() {
+    let harm = after(Program::Application, |logger| {
+        let machine = &mut logger.link.machine;
+        let pages: Vec<u16> = machine.nand().contents().map(|(page, _)| page).collect();
+        for page in pages {
+            if page >= FIRST_OF_LOG {
+                machine.nand_mut().load_page(page, &[0; PAGE_BYTES]);
+            }
+        }
+    });
+    assert!(harm.is_err_and(|harm| harm.contains("segment")));
 }

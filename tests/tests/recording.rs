@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use emulator::fault::{CutPoint, Place};
+use emulator::nand::Nand;
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
@@ -10,10 +12,12 @@ use host::data::Decoder;
 use host::device::{read_health, read_status, sync_clock};
 use host::log::read_summary;
 use host::protocol::message::{CommonRequest, LoggerRequest, Refusal};
-use host::protocol::record::{Channel, Health, Recording, ResetCause};
+use host::protocol::record::{Channel, Health, Recording, ResetCause, Status};
 use host::protocol::settings::{Problem, SettingId};
 use host::settings::{Value, read, write};
-use logdock_tests::{EmulatedLink, connect, download, factory_logger, firmware, utc};
+use logdock_tests::{
+    EmulatedLink, V1_0, connect, download, factory_logger, firmware, restart, running, stage, utc,
+};
 
 const INTERVAL: SettingId = SettingId(2);
 const RECORD: SettingId = SettingId(5);
@@ -24,6 +28,8 @@ const START_THRESHOLD: SettingId = SettingId(9);
 const START_WHEN: SettingId = SettingId(10);
 const SAVE_SECONDS: SettingId = SettingId(13);
 const INPUT_A: u16 = 0x120;
+const GAIN: u16 = 3;
+const OFFSET: u16 = 4;
 const ALARM: u16 = 5;
 const ALARM_THRESHOLD: u16 = 6;
 
@@ -75,6 +81,18 @@ fn logger_with(changes: &[(SettingId, Value)]) -> Conversation<EmulatedLink> {
     let (mut conversation, _) = connect(factory_logger());
     block_on(write(&mut conversation, changes)).unwrap();
     conversation
+}
+
+fn on(channel: Channel) -> SettingId {
+    SettingId(0x100 + 0x10 * channel as u16)
+}
+
+fn set(conversation: &mut Conversation<EmulatedLink>, changes: &[(SettingId, Value)]) {
+    block_on(write(conversation, changes)).unwrap();
+}
+
+fn status(conversation: &mut Conversation<EmulatedLink>) -> Status {
+    block_on(read_status(conversation)).unwrap()
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -425,4 +443,301 @@ fn it_knows_why_it_started_and_how_often_it_failed() {
         (kept.watchdog_resets, kept.crashes, kept.crash),
         (1, 1, crashed.crash)
     );
+}
+
+#[test]
+fn a_channel_switched_on_after_all_were_off_is_recorded() {
+    let (mut conversation, _) = connect(factory_logger());
+    let all = Channel::ALL.map(|channel| (on(channel), Value::Toggle(false)));
+    set(&mut conversation, &all);
+    restart(&mut conversation);
+    set(
+        &mut conversation,
+        &[(on(Channel::Supply), Value::Toggle(true))],
+    );
+    conversation.link().run(seconds(5));
+    let before = status(&mut conversation);
+    conversation.link().run(seconds(60));
+    let after = status(&mut conversation);
+    assert!(after.next_record >= before.next_record + 59);
+}
+
+#[test]
+fn nothing_is_recorded_without_channels() {
+    let (mut conversation, _) = connect(factory_logger());
+    let all = Channel::ALL.map(|channel| (on(channel), Value::Toggle(false)));
+    set(&mut conversation, &all);
+    conversation.link().run(seconds(2));
+    let before = status(&mut conversation);
+    conversation.link().run(seconds(60));
+    let after = status(&mut conversation);
+    assert_eq!(after.next_record, before.next_record);
+}
+
+/// A logger with settings at such a length that changing one of them takes EEPROM most of a second.
+fn wordy() -> Conversation<EmulatedLink> {
+    let (mut conversation, _) = connect(factory_logger());
+    let mut changes = vec![(SettingId(1), Value::Text("Greenhouse 3, north end".into()))];
+    for channel in 0..5 {
+        changes.push((
+            SettingId(0x101 + 0x10 * channel),
+            Value::Text("Twelve bytes".into()),
+        ));
+        changes.push((
+            SettingId(0x102 + 0x10 * channel),
+            Value::Text("eight by".into()),
+        ));
+        changes.push((SettingId(0x104 + 0x10 * channel), Value::Number(1_000_000)));
+        changes.push((
+            SettingId(0x106 + 0x10 * channel),
+            Value::Number(1_999_000_000),
+        ));
+    }
+    set(&mut conversation, &changes);
+    conversation
+}
+
+#[test]
+fn a_start_time_that_is_to_come_is_waited_for_whenever_it_is_set() {
+    let mut wrong = Vec::new();
+    for phase in 0..10 {
+        let mut conversation = wordy();
+        block_on(sync_clock(&mut conversation, utc, 0)).unwrap();
+        conversation
+            .link()
+            .run(Duration::from_millis(2000 + 100 * phase));
+        let at = utc(conversation.link()) / 1000 + 3600;
+        set(
+            &mut conversation,
+            &[
+                (START, Value::Choice(1)),
+                (START_TIME, Value::Time(Some(at as u32))),
+            ],
+        );
+        conversation.link().run(seconds(2));
+        let waiting = status(&mut conversation);
+        restart(&mut conversation);
+        conversation.link().run(seconds(5));
+        let later = status(&mut conversation);
+        if waiting.recording != Recording::Waiting || later.recording != Recording::Waiting {
+            wrong.push(phase);
+        }
+    }
+    assert!(wrong.is_empty());
+}
+
+#[test]
+fn a_threshold_that_is_not_crossed_is_waited_for_whenever_it_is_set() {
+    let mut wrong = Vec::new();
+    for phase in 0..10 {
+        let mut conversation = wordy();
+        conversation.link().machine.board_mut().inputs = [1500, 1500];
+        set(
+            &mut conversation,
+            &[
+                (on(Channel::InputA), Value::Toggle(false)),
+                (SettingId(INPUT_A + OFFSET), Value::Number(0)),
+            ],
+        );
+        conversation
+            .link()
+            .run(Duration::from_millis(2000 + 100 * phase));
+        set(
+            &mut conversation,
+            &[
+                (START, Value::Choice(2)),
+                (START_CHANNEL, Value::Choice(2)),
+                (START_THRESHOLD, Value::Number(500)),
+                (START_WHEN, Value::Choice(1)),
+            ],
+        );
+        conversation.link().run(seconds(3));
+        let recording = status(&mut conversation).recording;
+        if recording != Recording::Waiting {
+            wrong.push(phase);
+        }
+    }
+    assert!(wrong.is_empty());
+}
+
+#[test]
+fn a_channel_that_is_switched_on_has_no_invented_values() {
+    let mut conversation = wordy();
+    conversation.link().machine.board_mut().inputs = [1500, 1500];
+    set(
+        &mut conversation,
+        &[(on(Channel::InputA), Value::Toggle(false))],
+    );
+    let mut zeros = Vec::new();
+    for phase in 0..20 {
+        let link = EmulatedLink::new(conversation.link().machine.clone());
+        let (mut conversation, _) = connect(link);
+        let now = status(&mut conversation).time;
+        conversation
+            .link()
+            .run(Duration::from_millis(3000 - now % 1000 + 50 * phase));
+        let from = status(&mut conversation).time;
+        set(
+            &mut conversation,
+            &[(on(Channel::InputA), Value::Toggle(true))],
+        );
+        let to = status(&mut conversation).time;
+        conversation.link().run(seconds(3));
+        let (log, _) = download(&mut conversation);
+        let mut decoder = Decoder::new();
+        for bytes in &log {
+            if let Some(batch) = decoder.segment(bytes).unwrap() {
+                for index in 0..batch.len() {
+                    if batch.clock(index) >= from && batch.raw(Channel::InputA, index) == Some(0) {
+                        zeros.push((from, to, batch.clock(index)));
+                    }
+                }
+            }
+        }
+    }
+    assert!(zeros.is_empty());
+}
+
+#[test]
+fn a_new_start_is_waited_for_after_a_power_cut_at_any_write_of_the_settings() {
+    let mut conversation = wordy();
+    conversation.link().run(seconds(3));
+    block_on(sync_clock(&mut conversation, utc, 0)).unwrap();
+    let at = (utc(conversation.link()) / 1000 + 3600) as u32;
+    let changes = [
+        (START, Value::Choice(1)),
+        (START_TIME, Value::Time(Some(at))),
+    ];
+    let machine = conversation.link().machine.clone();
+    let start = machine.operations();
+    let (mut running, mut never) = (Vec::new(), 0);
+    for operation in start..start + 150 {
+        let place = match operation % 3 {
+            0 => Place::Before,
+            1 => Place::After,
+            _ => Place::Inside { seed: operation },
+        };
+        let (mut conversation, _) = connect(EmulatedLink::new(machine.clone()));
+        conversation
+            .link()
+            .machine
+            .cut_at(CutPoint { operation, place });
+        if block_on(write(&mut conversation, &changes)).is_ok() {
+            conversation.link().machine.faults_mut().cancel();
+            if conversation.link().machine.is_on() {
+                never += 1;
+                if never > 3 {
+                    break;
+                }
+                continue;
+            }
+        }
+        let mut link = conversation.into_link();
+        if link.machine.is_on() {
+            link.machine.power_off();
+        }
+        link.machine.power_on();
+        link.run(seconds(3));
+        let (mut conversation, _) = connect(link);
+        let settings = block_on(read(&mut conversation)).unwrap();
+        let value = |id| {
+            settings
+                .iter()
+                .find(|setting| setting.id == id)
+                .unwrap()
+                .value
+                .clone()
+        };
+        let recording = status(&mut conversation).recording;
+        if value(START) == Value::Choice(1) && value(START_TIME) == Value::Time(Some(at)) {
+            if recording == Recording::Running {
+                running.push(operation - start);
+            }
+        } else {
+            assert_eq!(value(START), Value::Choice(0));
+            assert_eq!(value(START_TIME), Value::Time(None));
+        }
+    }
+    assert!(running.is_empty());
+}
+
+#[test]
+fn records_that_memory_did_not_take_are_not_read_with_a_gain_set_later() {
+    let (mut conversation, _) = connect(factory_logger());
+    conversation.link().machine.board_mut().inputs = [1000, 1000];
+    conversation.link().run(seconds(3));
+    set(
+        &mut conversation,
+        &[(SettingId(1), Value::Text("x".into()))],
+    );
+    conversation.link().run(seconds(10));
+    conversation.link().machine.nand_mut().set_answers(false);
+    set(
+        &mut conversation,
+        &[(SettingId(INPUT_A + GAIN), Value::Number(1_000_000))],
+    );
+    let changed = status(&mut conversation).time;
+    conversation.link().machine.nand_mut().set_answers(true);
+    conversation.link().run(seconds(100));
+    let (log, _) = download(&mut conversation);
+    let mut decoder = Decoder::new();
+    let mut wrong = Vec::new();
+    for bytes in &log {
+        if let Some(batch) = decoder.segment(bytes).unwrap() {
+            for index in 0..batch.len() {
+                if batch.clock(index) + 1000 < changed
+                    && batch.clock(index) > 2500
+                    && let Some(value) = batch.value(Channel::InputA, index)
+                    && (value.to_f64() - 1.0).abs() > 0.1
+                {
+                    wrong.push((batch.clock(index), value.to_f64()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty());
+}
+
+#[test]
+fn a_trial_without_a_cable_ends_by_itself() {
+    let (mut conversation, _) = connect(factory_logger());
+    set(&mut conversation, &[(RECORD, Value::Toggle(false))]);
+    stage(&mut conversation, "logger-1.1.0.bin").unwrap();
+    restart(&mut conversation);
+    let mut link = conversation.into_link();
+    link.machine.usb_mut().detach();
+    link.run(seconds(1200));
+    link.machine.usb_mut().attach();
+    let (_, device) = connect(link);
+    assert_eq!(running(&device), Some(V1_0));
+}
+
+#[test]
+fn a_memory_that_lost_its_power_alone_is_recorded_to_again() {
+    let (mut conversation, _) = connect(factory_logger());
+    conversation.link().run(seconds(20));
+    let mut link = conversation.into_link();
+    link.machine.usb_mut().detach();
+    link.run(seconds(100));
+    // As after power-up: what was stored is there, and every block is protected.
+    let mut again = Nand::new();
+    let old: Vec<_> = link
+        .machine
+        .nand()
+        .contents()
+        .map(|(page, bytes)| (page, *bytes))
+        .collect();
+    for (page, bytes) in &old {
+        again.load_page(*page, bytes);
+    }
+    *link.machine.nand_mut() = again;
+    link.run(seconds(300));
+    link.machine.usb_mut().attach();
+    let (mut conversation, _) = connect(link);
+    let now = status(&mut conversation);
+    let staged = stage(&mut conversation, "logger-1.1.0.bin");
+    let (_, lost) = download(&mut conversation);
+    assert_eq!(now.recording, Recording::Running);
+    assert_eq!(lost, []);
+    assert_eq!(staged, Ok(()));
 }

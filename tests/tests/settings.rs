@@ -4,7 +4,7 @@ use futures_executor::block_on;
 use host::conversation::TalkError;
 use host::protocol::message::{LoggerRequest, Refusal};
 use host::protocol::settings::{Problem, SettingId};
-use host::settings::{Kind, Setting, Value, from_file, read, to_file, write};
+use host::settings::{FromFile, Kind, Setting, Value, from_file, read, to_file, write};
 use logdock_tests::{connect, factory_logger, updated_logger};
 
 fn named<'a>(settings: &'a [Setting], name: &str) -> &'a Setting {
@@ -172,24 +172,12 @@ fn a_file_brings_another_logger_to_the_same_settings() {
     // A newer logger has settings that the file does not speak of.
     let (mut conversation, _) = connect(updated_logger());
     let settings = block_on(read(&mut conversation)).unwrap();
-    let from = from_file(&file, &settings).unwrap();
-    assert_eq!(from.unknown, [""; 0]);
-    assert_eq!(from.values.len(), file.len());
-    let differ = |settings: &[Setting]| {
-        let has = |(id, value): &(SettingId, Value)| {
-            settings
-                .iter()
-                .any(|setting| setting.id == *id && setting.value == *value)
-        };
-        let mut values = from.values.clone();
-        values.retain(|value| !has(value));
-        values
-    };
-    let differing = differ(&settings);
-    assert_eq!(differing.len(), changes.len());
-    block_on(write(&mut conversation, &differing)).unwrap();
+    let plan = from_file(&file, &settings).unwrap();
+    assert_eq!(plan.unknown, [""; 0]);
+    assert_eq!(plan.changes.len(), changes.len());
+    block_on(write(&mut conversation, &plan.changes)).unwrap();
     let settings = block_on(read(&mut conversation)).unwrap();
-    assert_eq!(differ(&settings), []);
+    assert_eq!(from_file(&file, &settings), Ok(FromFile::default()));
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn logger_without_nand() -> EmulatedLink {
     })
     .unwrap();
     let mut link = conversation.into_link();
-    link.run(Duration::from_millis(2500));
+    link.run_until_flash_is_written(5);
     link.machine.power_off();
     link.machine.nand_mut().set_answers(false);
     link.machine.power_on();

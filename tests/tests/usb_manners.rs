@@ -3,7 +3,7 @@
 
 use emulator::machine::{Machine, Options};
 use emulator::time::Time;
-use emulator::usb_host::{HostSystem, Manners};
+use emulator::usb_host::{ControlResult, HostSystem, Manners};
 use logdock_tests::built;
 
 const SYSTEMS: [HostSystem; 3] = [HostSystem::Linux, HostSystem::Windows, HostSystem::MacOs];
@@ -86,4 +86,30 @@ fn suspends_resets_and_unplugs_at_any_moment_leave_a_port_that_answers() {
             assert!(answers(&mut machine), "{manners:?}");
         }
     }
+}
+
+#[test]
+fn a_line_coding_of_another_length_is_refused_and_changes_nothing() {
+    let mut machine = logger();
+    machine.usb_mut().attach();
+    assert!(is_configured_soon(&mut machine));
+    let coding = [0x00, 0xC2, 0x01, 0, 2, 1, 7, 9];
+    let set = |length: u8| [0x21, 0x20, 0, 0, 0, 0, length, 0];
+    let usb = machine.usb_mut();
+    for length in [7, 0, 6, 8] {
+        usb.control(set(length), coding[..usize::from(length)].to_vec());
+    }
+    usb.control([0xA1, 0x21, 0, 0, 0, 0, 7, 0], Vec::new());
+    machine.run_for(Time::from_millis(200)).unwrap();
+    assert_eq!(
+        machine.usb_mut().control_results(),
+        [
+            ControlResult::Done(Vec::new()),
+            ControlResult::Stalled,
+            ControlResult::Stalled,
+            ControlResult::Stalled,
+            ControlResult::Done(coding[..7].to_vec()),
+        ]
+    );
+    assert!(answers(&mut machine));
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use protocol::device::{CLASS_ID, VENDOR_ID};
 use protocol::image::{Header, Version};
 
@@ -14,6 +14,10 @@ use crate::project::{Project, run, write};
 use crate::setup::{self, Need};
 use crate::{browser, hex};
 
+/// Bytes that flash is erased by.
+const PAGE: usize = 128;
+/// Bytes that code is shifted by at most.
+const MOST_SHIFTED: u32 = 64;
 /// Bytes of the large .hex that a tab reads, at least.
 const LARGE_HEX: usize = 1_000_000;
 /// Bytes that a data record of a .hex stands for, and its characters with the line's end.
@@ -51,13 +55,17 @@ fn write_images(project: &Project) -> Result<()> {
     let key = SigningKey::read(&project.keys().join("development-key.pem"))?;
     let [first, second] = &firmware::RELEASES;
     let seed = 0x2545_F491;
-    let a = full(project, first, 2, seed, &key)?;
-    let b = full(project, second, 3, !seed, &key)?;
-    let mut changed = program(project, second)?;
-    fill(&mut changed, payload_of_full(&key)?, !seed);
-    // Somewhere in what nothing runs: one page of 128 bytes.
-    let last = changed.last_mut().context("the program has bytes")?;
-    *last ^= 1;
+    let length = payload_of_full(&key)?;
+    let first = program(project, first)?;
+    let a = sign(&filled(&first, length, seed), 2, &key)?;
+    let (second, b) = unlike(project, second, &a, |program| {
+        let program = filled(program, length, !seed);
+        let image = sign(&program, 3, &key)?;
+        Ok((program, image))
+    })?;
+    // One byte where nothing runs: a page of the program, and those with digest and signature.
+    let mut changed = second;
+    *changed.last_mut().context("the program has bytes")? ^= 1;
     let c = sign(&changed, 3, &key)?;
     for (name, image) in [("a", &a), ("b", &b), ("c", &c)] {
         ensure!(
@@ -72,8 +80,7 @@ fn write_images(project: &Project) -> Result<()> {
             image,
         )?;
     }
-    let mut large = program(project, first)?;
-    fill(&mut large, LARGE_HEX / RECORD_TEXT * RECORD + RECORD, seed);
+    let large = filled(&first, LARGE_HEX / RECORD_TEXT * RECORD + RECORD, seed);
     let large = sign(&large, 9, &key)?;
     let text = hex::write(&[(firmware::SLOT, &large)])?;
     ensure!(text.len() >= LARGE_HEX, "the .hex is too small");
@@ -81,6 +88,27 @@ fn write_images(project: &Project) -> Result<()> {
         &project.firmware_files().join("bench-large.hex"),
         text.as_bytes(),
     )
+}
+
+/// Builds a release so that no page of its image, which `finish` makes, is like the one of another image in its place.
+fn unlike(
+    project: &Project,
+    release: &Release,
+    other: &[u8],
+    finish: impl Fn(&[u8]) -> Result<(Vec<u8>, Vec<u8>)>,
+) -> Result<(Vec<u8>, Vec<u8>)> {
+    for shift in (4..=MOST_SHIFTED).step_by(4) {
+        let (elf, program) = firmware::build_shifted(project, release, shift)?;
+        let (program, image) = finish(&program)?;
+        let mut pages = image.chunks(PAGE).zip(other.chunks(PAGE));
+        // The second half of the header is empty in each.
+        let empty = |page: &[u8]| page.iter().all(|&byte| byte == 0);
+        if pages.all(|(page, other)| page != other || empty(page)) {
+            write(&project.firmware_files().join("bench-shifted.elf"), &elf)?;
+            return Ok((program, image));
+        }
+    }
+    bail!("however far its code is shifted, some page of the release is like another release's")
 }
 
 /// The program of a release as it was built and signed.
@@ -102,20 +130,9 @@ fn payload_of_full(key: &SigningKey) -> Result<usize> {
     Ok(firmware::SLOT_SIZE as usize - around)
 }
 
-fn full(
-    project: &Project,
-    release: &Release,
-    minor: u8,
-    seed: u32,
-    key: &SigningKey,
-) -> Result<Vec<u8>> {
-    let mut program = program(project, release)?;
-    fill(&mut program, payload_of_full(key)?, seed);
-    sign(&program, minor, key)
-}
-
-/// Lengthens a program with words that are not zero, which cost as much as any code: xorshift32.
-fn fill(program: &mut Vec<u8>, length: usize, mut word: u32) {
+/// A program lengthened with words that are not zero, which cost as much as any code: xorshift32.
+fn filled(program: &[u8], length: usize, mut word: u32) -> Vec<u8> {
+    let mut program = program.to_vec();
     while program.len() < length {
         word ^= word << 13;
         word ^= word >> 17;
@@ -123,6 +140,7 @@ fn fill(program: &mut Vec<u8>, length: usize, mut word: u32) {
         program.extend(word.to_le_bytes());
     }
     program.truncate(length);
+    program
 }
 
 fn sign(program: &[u8], minor: u8, key: &SigningKey) -> Result<Vec<u8>> {

@@ -1,11 +1,13 @@
-//! Builds bootloader and logger for each board, signs the logger, writes the files that people flash and drop on the page, and holds
-//! the programs against their budgets. Must never sign with anything but the key it was given, and the tests' own.
+//! Builds bootloader and application for each board, signs the application, writes the files that people flash and drop
+//! on the page, and holds the programs against their budgets. Must never sign with anything but the key it was given, and the tests' own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use protocol::device::{CLASS_ID, DIRECT_CLASS_ID, Uuid, VENDOR_ID};
+use protocol::device::{
+    CLASS_ID, DIRECT_CLASS_ID, STM32F072_CLASS_ID, USART_CLASS_ID, Uuid, VENDOR_ID,
+};
 use protocol::image::{HEADER_SIZE, Version};
 
 use crate::elf::Elf;
@@ -41,7 +43,7 @@ pub struct Release {
 impl Release {
     /// The name of its files.
     fn name(&self, board: &Board) -> String {
-        format!("logger{}-{}", board.suffix, self.version)
+        format!("{}{}-{}", board.application, board.suffix, self.version)
     }
 }
 
@@ -73,22 +75,58 @@ pub const RELEASES: [Release; 2] = [
 struct Board {
     /// Stands in the names of its files.
     suffix: &'static str,
-    /// Cargo features that make the programs this board's.
+    /// The package of its application.
+    application: &'static str,
+    /// The Cargo feature of the bootloader that names the chip.
+    chip: &'static str,
+    /// Cargo features that make both programs this board's.
     features: &'static [&'static str],
     class: Uuid,
+    /// Flash of the application slot, header and TLVs included.
+    slot_size: u32,
+    /// RAM for variables and stack together: half a kilobyte less than the chip has.
+    ram: u32,
+    /// What erased flash reads as.
+    erased: u8,
 }
 
-/// The logger, and the one without NAND, which is updated straight from the computer.
-const BOARDS: [Board; 2] = [
-    Board {
-        suffix: "",
-        features: &[],
-        class: CLASS_ID,
-    },
+/// The logger.
+const LD_1: Board = Board {
+    suffix: "",
+    application: "logger",
+    chip: "stm32l052",
+    features: &[],
+    class: CLASS_ID,
+    slot_size: SLOT_SIZE,
+    ram: RAM,
+    erased: 0x00,
+};
+
+/// The logger; the one without NAND, which is updated straight from the computer; the one with a USART behind a bridge in
+/// the place of USB; and the smallest of all, on another chip.
+const BOARDS: [Board; 4] = [
+    LD_1,
     Board {
         suffix: "-direct",
         features: &["direct"],
         class: DIRECT_CLASS_ID,
+        ..LD_1
+    },
+    Board {
+        suffix: "-usart",
+        features: &["usart"],
+        class: USART_CLASS_ID,
+        ..LD_1
+    },
+    Board {
+        suffix: "-f072",
+        application: "blinky",
+        chip: "stm32f072",
+        features: &[],
+        class: STM32F072_CLASS_ID,
+        slot_size: 96 * 1024,
+        ram: 15 * 1024 + 512,
+        erased: 0xFF,
     },
 ];
 
@@ -101,6 +139,7 @@ struct ProgramReport {
     name: String,
     flash: u32,
     flash_limit: u32,
+    ram_limit: u32,
     static_ram: u32,
     stack: StackBound,
 }
@@ -145,7 +184,8 @@ fn build_for(
 ) -> Result<()> {
     let folder = project.firmware_files();
     let name = format!("bootloader{}", board.suffix);
-    let file = cargo_build(project, "bootloader", board.features, public_key)?;
+    let features = [&[board.chip], board.features].concat();
+    let file = cargo_build(project, "bootloader", &features, public_key, &[])?;
     let elf = Elf::parse(&file).with_context(|| name.clone())?;
     let bootloader = flash_at(&elf, BOOTLOADER).with_context(|| name.clone())?;
     write(&folder.join(format!("{name}.elf")), &file)?;
@@ -154,13 +194,13 @@ fn build_for(
         &name,
         &elf,
         bootloader.len(),
-        BOOTLOADER_SIZE,
+        (BOOTLOADER_SIZE, board.ram),
     )?);
 
     for release in &RELEASES {
         let name = release.name(board);
         let features = [board.features, release.features].concat();
-        let file = cargo_build(project, "logger", &features, public_key)?;
+        let file = cargo_build(project, board.application, &features, public_key, &[])?;
         let elf = Elf::parse(&file).with_context(|| name.clone())?;
         let program =
             flash_at(&elf, SLOT + u32::from(HEADER_SIZE)).with_context(|| name.clone())?;
@@ -173,11 +213,16 @@ fn build_for(
         let signed = image::sign(&program, &description, key)?;
         write(&folder.join(format!("{name}.elf")), &file)?;
         write_both(&folder, &name, SLOT, &signed)?;
-        programs.push(ProgramReport::new(&name, &elf, signed.len(), SLOT_SIZE)?);
+        programs.push(ProgramReport::new(
+            &name,
+            &elf,
+            signed.len(),
+            (board.slot_size, board.ram),
+        )?);
 
         if release.version == RELEASES[0].version {
             let name = format!("factory{}-{}", board.suffix, release.version);
-            write_factory(&folder, &name, &bootloader, &signed)?;
+            write_factory(&folder, &name, board, (&bootloader, &signed))?;
         } else {
             let signed = image::sign(&program, &description, other_key)?;
             let text = hex::write(&[(SLOT, &signed)])?;
@@ -188,6 +233,27 @@ fn build_for(
         }
     }
     Ok(())
+}
+
+/// A release with its code `by` bytes further on than where it belongs, a multiple of 4: its ELF file and its program.
+///
+/// # Errors
+/// When it does not build.
+pub fn build_shifted(project: &Project, release: &Release, by: u32) -> Result<(Vec<u8>, Vec<u8>)> {
+    let name = format!("logger-{}.elf", release.version);
+    let elf = fs::read(project.firmware_files().join(&name)).with_context(|| name.clone())?;
+    let elf = Elf::parse(&elf).with_context(|| name.clone())?;
+    let code = elf
+        .sections
+        .iter()
+        .find(|section| section.name == ".text")
+        .with_context(|| format!("{name} has no code"))?
+        .address;
+    let public_key = project.firmware_build().join("public-key");
+    let link = [format!("--defsym=_stext={:#x}", code + by)];
+    let file = cargo_build(project, "logger", release.features, &public_key, &link)?;
+    let program = flash_at(&Elf::parse(&file)?, SLOT + u32::from(HEADER_SIZE))?;
+    Ok((file, program))
 }
 
 /// The file for a logger that comes from production, if it was built already.
@@ -227,18 +293,26 @@ fn cargo_build(
     package: &str,
     features: &[&str],
     public_key: &Path,
+    link: &[String],
 ) -> Result<Vec<u8>> {
     let mut cargo = project.firmware_cargo();
     cargo.args([
-        "build",
+        "rustc",
         "--release",
         "--package",
         package,
         "--target",
         DEVICE_TARGET,
+        "--no-default-features",
     ]);
     if !features.is_empty() {
         cargo.args(["--features", &features.join(",")]);
+    }
+    if !link.is_empty() {
+        cargo.arg("--");
+    }
+    for argument in link {
+        cargo.args(["-C", &format!("link-arg={argument}")]);
     }
     run(cargo.env("LOGDOCK_PUBLIC_KEY", public_key))?;
     let file = project
@@ -268,12 +342,17 @@ fn write_both(folder: &Path, name: &str, address: u32, bytes: &[u8]) -> Result<(
 
 /// Bootloader and signed logger together: what production flashes by SWD. Without room for both there is no such file,
 /// not even one of an earlier build; the report says why.
-fn write_factory(folder: &Path, name: &str, bootloader: &[u8], signed: &[u8]) -> Result<()> {
+fn write_factory(
+    folder: &Path,
+    name: &str,
+    board: &Board,
+    (bootloader, signed): (&[u8], &[u8]),
+) -> Result<()> {
     let (bin, hex) = (
         folder.join(format!("{name}.bin")),
         folder.join(format!("{name}.hex")),
     );
-    if bootloader.len() > BOOTLOADER_SIZE as usize || signed.len() > SLOT_SIZE as usize {
+    if bootloader.len() > BOOTLOADER_SIZE as usize || signed.len() > board.slot_size as usize {
         for stale in [bin, hex].iter().filter(|file| file.exists()) {
             fs::remove_file(stale)
                 .with_context(|| format!("could not remove {}", stale.display()))?;
@@ -281,8 +360,7 @@ fn write_factory(folder: &Path, name: &str, bootloader: &[u8], signed: &[u8]) ->
         return Ok(());
     }
     let mut whole = bootloader.to_vec();
-    // Erased flash of this chip reads as zero.
-    whole.resize(BOOTLOADER_SIZE as usize, 0x00);
+    whole.resize(BOOTLOADER_SIZE as usize, board.erased);
     whole.extend_from_slice(signed);
     write(&bin, &whole)?;
     write(
@@ -292,11 +370,12 @@ fn write_factory(folder: &Path, name: &str, bootloader: &[u8], signed: &[u8]) ->
 }
 
 impl ProgramReport {
-    fn new(name: &str, elf: &Elf, flash: usize, size: u32) -> Result<Self> {
+    fn new(name: &str, elf: &Elf, flash: usize, (size, ram_limit): (u32, u32)) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             flash: u32::try_from(flash)?,
             flash_limit: size - SPARE,
+            ram_limit,
             static_ram: elf.static_ram(),
             stack: stack::bound(elf).with_context(|| format!("the stack of {name}"))?,
         })
@@ -310,7 +389,7 @@ impl ProgramReport {
     fn checks(&self) -> [(&'static str, bool); 3] {
         [
             ("flash within its limit", self.flash <= self.flash_limit),
-            ("RAM within its limit", self.ram() <= RAM),
+            ("RAM within its limit", self.ram() <= self.ram_limit),
             (
                 "every way of the stack followed",
                 self.stack.unknown.is_empty(),
@@ -336,7 +415,7 @@ impl Report {
                 program.static_ram,
                 program.stack.bytes,
                 program.ram(),
-                RAM
+                program.ram_limit
             );
         }
         println!(
@@ -363,7 +442,7 @@ impl Report {
                 ..
             } = program;
             println!("flash-{name} {flash} B <={flash_limit}");
-            println!("ram-{name} {} B <={RAM}", program.ram());
+            println!("ram-{name} {} B <={}", program.ram(), program.ram_limit);
         }
     }
 
@@ -430,6 +509,7 @@ mod tests {
             name: "logger".into(),
             flash,
             flash_limit: SLOT_SIZE - SPARE,
+            ram_limit: RAM,
             static_ram,
             stack,
         }

@@ -114,7 +114,8 @@ impl VirtualDevice {
         target.map_or(Ok(()), |target| rustix::fs::symlink(target, link))
     }
 
-    /// Offers a USART as a pseudo-terminal, at the baud rate that the firmware sets. Gives where programs open it.
+    /// Offers a USART as a pseudo-terminal, at the baud rate that the firmware sets. Gives where programs open it. Browsers
+    /// are told of a bridge (CP2102) while the cable is plugged in.
     ///
     /// # Errors
     /// What the kernel says about the pseudo-terminal.
@@ -197,6 +198,7 @@ impl VirtualDevice {
         self.give_to_program()?;
         self.move_over_wires()?;
         self.follow_the_host(&mut news)?;
+        self.follow_the_cable()?;
         Ok(news)
     }
 
@@ -296,6 +298,20 @@ impl VirtualDevice {
         Ok(())
     }
 
+    /// A USART's wires lead to a bridge, which is there as long as its cable is in.
+    fn follow_the_cable(&mut self) -> io::Result<()> {
+        let plugged = self.machine.usb().is_attached();
+        if let Some(Wires { port, .. }) = &mut self.wires {
+            let known = port.announcement() != Announcement::Unwanted;
+            if plugged && !known {
+                port.announce(&bridge())?;
+            } else if known && !plugged {
+                port.withdraw();
+            }
+        }
+        Ok(())
+    }
+
     /// Plugs and unplugs the port as the host configures and loses the device.
     fn follow_the_host(&mut self, news: &mut Vec<News>) -> io::Result<()> {
         let configuration = self.machine.usb().configurations();
@@ -332,6 +348,16 @@ impl VirtualDevice {
             product: usb.product.clone(),
             serial_number: usb.serial_number.clone(),
         })
+    }
+}
+
+/// The most common one.
+fn bridge() -> PortIdentity {
+    PortIdentity {
+        vendor_id: 0x10C4,
+        product_id: 0xEA60,
+        product: Some("CP2102 USB to UART Bridge Controller".into()),
+        serial_number: Some("0001".into()),
     }
 }
 

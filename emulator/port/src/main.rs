@@ -51,7 +51,8 @@ struct Arguments {
     /// Keeps a symbolic link to the port at this path, whichever pseudo-terminal it is after a restart
     #[arg(long, value_name = "PATH")]
     link: Option<PathBuf>,
-    /// Offers a serial port of the chip as a pseudo-terminal, too, and prints its path: usart1, usart2 or lpuart1
+    /// Offers a serial port of the chip as a pseudo-terminal, too, and prints its path: usart1, usart2 or lpuart1. Browsers
+    /// list it as a bridge (CP2102) while the cable is plugged in
     #[arg(long, value_name = "NAME", value_parser = serial_port)]
     usart: Option<SerialPort>,
     /// Prints every access to a peripheral: time, program counter, register, value. The command trace does so later

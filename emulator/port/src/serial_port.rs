@@ -77,16 +77,34 @@ impl SerialPort {
     /// Whatever the kernel says about pseudo-terminals, and about the netlink socket other than a missing permission.
     pub fn plug(identity: &PortIdentity) -> io::Result<SerialPort> {
         let mut port = SerialPort::wire()?;
-        port.properties = properties(identity, &port.path);
-        port.announcement = match udev::broadcast(Action::Add, &port.properties) {
+        port.announce(identity)?;
+        Ok(port)
+    }
+
+    /// Tells browsers of it.
+    ///
+    /// # Errors
+    /// Whatever the kernel says about the netlink socket other than a missing permission.
+    pub fn announce(&mut self, identity: &PortIdentity) -> io::Result<()> {
+        self.properties = properties(identity, &self.path);
+        self.announcement = match udev::broadcast(Action::Add, &self.properties) {
             Ok(()) => Announcement::Sent,
             Err(Errno::PERM) => Announcement::NotPermitted,
             Err(error) => return Err(error),
         };
-        Ok(port)
+        Ok(())
     }
 
-    /// Makes a pseudo-terminal that browsers are not told of: the other end of a USART's wires.
+    /// Tells browsers that it is gone, when they were told of it.
+    pub fn withdraw(&mut self) {
+        if self.announcement == Announcement::Sent {
+            // Nobody to tell the error to, and the port is gone either way: programs that have it open see the hang-up.
+            let _ = udev::broadcast(Action::Remove, &self.properties);
+        }
+        self.announcement = Announcement::Unwanted;
+    }
+
+    /// Makes a pseudo-terminal that browsers are not told of yet: the other end of a USART's wires.
     ///
     /// # Errors
     /// Whatever the kernel says about pseudo-terminals.
@@ -207,10 +225,7 @@ impl Drop for SerialPort {
         while self.is_open() == Ok(true) && self.has_unread() && Instant::now() < end {
             thread::sleep(Duration::from_millis(1));
         }
-        if self.announcement == Announcement::Sent {
-            // Nobody to tell the error to, and the port is gone either way: programs that have it open see the hang-up.
-            let _ = udev::broadcast(Action::Remove, &self.properties);
-        }
+        self.withdraw();
     }
 }
 

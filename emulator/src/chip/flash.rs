@@ -4,6 +4,7 @@
 //! cells before it. It must never change a cell without the key sequences, and never one of a protected sector.
 
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use crate::chip::Reg;
 use crate::cpu::bus::{BusFault, ResetCause, Width};
@@ -209,9 +210,11 @@ impl Flash {
         }
     }
 
-    /// The cells of EEPROM and option bytes, torn ones as they are.
-    pub(crate) fn hash_cells(&self, hasher: &mut impl Hasher) {
-        (&self.eeprom, self.option_words).hash(hasher);
+    /// The cells of EEPROM but for `without`, and option bytes, torn ones as they are.
+    pub(crate) fn hash_cells(&self, without: Range<usize>, hasher: &mut impl Hasher) {
+        self.eeprom[..without.start].hash(hasher);
+        self.eeprom[without.end..].hash(hasher);
+        self.option_words.hash(hasher);
     }
 
     /// Content of the data EEPROM.

@@ -306,6 +306,11 @@ impl Chip {
         &self.rcc
     }
 
+    /// The real-time clock.
+    pub fn rtc(&self) -> &Rtc {
+        &self.rtc
+    }
+
     /// The flash controller with EEPROM and option bytes.
     pub fn flash(&self) -> &Flash {
         &self.flash

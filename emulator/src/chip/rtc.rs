@@ -127,6 +127,11 @@ fn time_register(second: u64) -> u32 {
 }
 
 impl Rtc {
+    /// The backup registers: what programs leave there for the time after a reset.
+    pub fn backup(&self) -> &[u32; 5] {
+        &self.backup
+    }
+
     pub(crate) fn new(hertz: u32) -> Rtc {
         Rtc {
             hertz,

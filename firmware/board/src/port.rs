@@ -1,45 +1,53 @@
-//! The USB port with a conversation on it: what the main loop of both programs turns.
+//! The port with a conversation on it: what the main loop of both programs turns.
 
 use protocol::device::{Program, SerialNumber};
 use update::server::{Handler, Server};
 
 use crate::clock::Clock;
+#[cfg(feature = "stm32l052")]
 use crate::inputs;
-use crate::usb::Usb;
+#[cfg(feature = "usart")]
+use crate::usart::Usart as Wire;
+#[cfg(not(feature = "usart"))]
+use crate::usb::Usb as Wire;
 
 /// How long a computer has to fetch the last answer before a restart, in milliseconds.
 const LAST_WORDS: u64 = 50;
 
+/// Packets that are moved before a program does something else: about 1 ms of them.
+const PACKETS: usize = 16;
+
 /// The port.
 pub struct Port {
-    usb: Usb,
+    wire: Wire,
     /// Of its own place in memory: on the stack it would be built first and moved then.
     server: &'static mut Server,
 }
 
 impl Port {
-    /// Connects to the bus. Nothing when it was called before.
+    /// Brings it up. Nothing when it was called before.
     pub fn start(clock: &Clock, program: Program, serial: SerialNumber) -> Option<Port> {
         let server = cortex_m::singleton!(: Server = Server::new())?;
         server.set_program(program);
         Some(Port {
-            usb: Usb::start(clock, serial),
+            wire: Wire::start(clock, serial),
             server,
         })
     }
 
-    /// Switches USB and the core's speed when a cable was plugged or pulled since the last call: whether there is one,
+    /// Switches the port and the core's speed when a cable was plugged or pulled since the last call: whether there is one,
     /// and the port is on.
     ///
     /// [`inputs::Inputs::start`] must have been called. Without a cable nothing else here may be.
+    #[cfg(feature = "stm32l052")]
     pub fn follow_cable(&mut self, clock: &mut Clock) -> bool {
         let powered = inputs::usb_powered();
-        if powered != self.usb.is_on() {
+        if powered != self.wire.is_on() {
             if powered {
                 clock.full_speed();
-                self.usb.switch_on();
+                self.wire.switch_on();
             } else {
-                self.usb.switch_off();
+                self.wire.switch_off();
                 self.server.reset();
                 clock.battery_speed();
             }
@@ -47,33 +55,36 @@ impl Port {
         powered
     }
 
-    /// Moves what can be moved: at most one packet each way and one request.
+    /// Moves what can be moved: a few packets each way and their requests.
     #[inline(never)]
-    pub fn turn(&mut self, handler: &mut impl Handler) {
-        self.usb.poll();
-        if !self.usb.configured() {
+    pub fn turn(&mut self, clock: &Clock, handler: &mut impl Handler) {
+        self.wire.poll(clock);
+        if !self.wire.configured() {
             self.server.reset();
             return;
         }
-        if let Some(room) = self.server.room()
-            && let Some(length) = self.usb.receive(room)
-        {
-            self.server.received(length);
+        for _ in 0..PACKETS {
+            if let Some(room) = self.server.room()
+                && let Some(length) = self.wire.receive(room)
+            {
+                self.server.received(length);
+            }
+            self.server.work(handler, &mut self.wire);
+            let sent = self.wire.send(self.server.outgoing());
+            self.server.sent(sent);
+            self.wire.poll(clock);
         }
-        self.server.work(handler);
-        let sent = self.usb.send(self.server.outgoing());
-        self.server.sent(sent);
     }
 
     /// Whether a computer is there.
     pub fn connected(&self) -> bool {
-        self.usb.configured()
+        self.wire.configured()
     }
 
     /// Lets the core sleep for a moment, when a computer is there and wants nothing.
     pub fn rest(&mut self) {
-        if self.usb.configured() && self.server.is_idle() {
-            self.usb.sleep();
+        if self.wire.configured() && self.server.is_idle() {
+            self.wire.sleep();
         }
     }
 
@@ -81,8 +92,8 @@ impl Port {
     pub fn finish(&mut self, clock: &Clock) {
         let end = clock.millis() + LAST_WORDS;
         while clock.millis() < end {
-            self.usb.poll();
-            let sent = self.usb.send(self.server.outgoing());
+            self.wire.poll(clock);
+            let sent = self.wire.send(self.server.outgoing());
             self.server.sent(sent);
         }
     }

@@ -8,6 +8,11 @@ use cortex_m::peripheral::NVIC;
 use protocol::device::{SerialNumber, USB_PRODUCT_ID, USB_VENDOR_ID};
 use stm32_metapac::usb::regs::{Bcdr, Daddr, Epr, Istr};
 use stm32_metapac::{Interrupt, RCC, USB, USBRAM};
+use update::MAX_DATA;
+use update::server::Line;
+
+use crate::clock::Clock;
+use crate::oscillators::CORE_HERTZ;
 
 /// Bytes of the largest packet of every endpoint.
 pub const PACKET: usize = 64;
@@ -156,8 +161,11 @@ fn take(endpoint: usize, packet: &mut [u8]) -> usize {
     let length = usize::from(USBRAM.mem(4 * endpoint + 3).read() & 0x3FF);
     let place = buffer(endpoint, false);
     for (index, pair) in packet.chunks_mut(2).enumerate() {
-        let bytes = USBRAM.mem(place + index).read().to_le_bytes();
-        pair.copy_from_slice(&bytes[..pair.len()]);
+        let [low, high] = USBRAM.mem(place + index).read().to_le_bytes();
+        pair[0] = low;
+        if let Some(second) = pair.get_mut(1) {
+            *second = high;
+        }
     }
     change(endpoint, epr::CTR_RX, 0, 0);
     length.min(packet.len())
@@ -185,9 +193,14 @@ pub struct Usb {
     answer_end: usize,
 }
 
+impl Line for Usb {
+    // The bus holds back what does not fit: it is only there to bridge the computer's own delays.
+    const WINDOW: u16 = 8 * MAX_DATA as u16;
+}
+
 impl Usb {
     /// Connects to the bus. The clock proves that the clocks run.
-    pub(crate) fn start(_clock: &crate::clock::Clock, serial_number: SerialNumber) -> Usb {
+    pub(crate) fn start(_clock: &Clock, serial_number: SerialNumber) -> Usb {
         let mut usb = Usb {
             serial_number,
             configured: false,
@@ -228,7 +241,7 @@ impl Usb {
         RCC.apb1rstr().modify(|w| w.set_usbrst(false));
         USB.cntr().write(|w| w.set_fres(true));
         // 1 µs for the transceiver (DS10182, tSTARTUP).
-        cortex_m::asm::delay(crate::clock::CORE_HERTZ / 1_000_000);
+        cortex_m::asm::delay(CORE_HERTZ / 1_000_000);
         // What wakes from sleep.
         USB.cntr().write(|w| {
             w.set_resetm(true);
@@ -242,7 +255,7 @@ impl Usb {
 
     /// Does what the bus asks for; to be called often, at least every 10 ms while a computer enumerates.
     #[inline(never)]
-    pub fn poll(&mut self) {
+    pub fn poll(&mut self, _: &Clock) {
         let events = USB.istr().read();
         // Bits are cleared by writing 0, and the others may be set meanwhile.
         let mut seen = Istr(u32::MAX);
@@ -284,7 +297,8 @@ impl Usb {
                 assigned.set_ef(true);
                 USB.daddr().write_value(assigned);
             }
-            if self.answer_at < self.answer_end {
+            // What came behind ends it: the next request, or that the computer has enough.
+            if control & epr::CTR_RX == 0 && self.answer_at < self.answer_end {
                 self.send_answer();
             }
         }
@@ -386,7 +400,7 @@ impl Usb {
                 halt(index, Some(false))?;
                 &[]
             }
-            request::SET_LINE_CODING => {
+            request::SET_LINE_CODING if [length, length_high] == [LINE_CODING as u8, 0] => {
                 self.line_coding_comes = true;
                 &[]
             }

@@ -8,6 +8,7 @@
 use core::mem;
 
 use board::clock::Clock;
+#[cfg(feature = "stm32l052")]
 use board::flash::protect_bootloader;
 use board::port::Port;
 use board::program::{self, BootloaderInfo};
@@ -46,6 +47,7 @@ fn main() -> ! {
     let Some(board) = Board::take() else {
         program::restart()
     };
+    #[cfg(feature = "stm32l052")]
     protect_bootloader();
     let Board {
         clock,
@@ -94,7 +96,7 @@ fn update_mode<F: Flash, E: Eeprom, N: Nand>(
     let mut next_look = NEXT_LOOK;
     while !updater.engine.restart_requested() && clock.millis() < next_look {
         watchdog::feed();
-        port.turn(&mut updater);
+        port.turn(clock, &mut updater);
         let heard = mem::take(&mut updater.heard);
         if port.connected() && (heard || !updater.engine.handed_over()) {
             next_look = clock.millis() + NEXT_LOOK;

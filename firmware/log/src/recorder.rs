@@ -168,7 +168,8 @@ impl Recorder {
     }
 
     /// Closes the segment under way, and begins the next with a layout. To be called at the start, and *before* settings
-    /// or the clock change: what is under way is written with the clock as it was.
+    /// or the clock change: what is under way is written with the clock as it was. Records that memory does not take then
+    /// are missing, for the layout in front of them would no longer be theirs.
     pub fn begin<N: Nand>(
         &mut self,
         nand: &mut N,
@@ -177,6 +178,7 @@ impl Recorder {
         reason: LayoutReason,
     ) {
         self.flush(nand, source, now);
+        self.header.count = 0;
         self.layout.get_or_insert(reason);
     }
 
@@ -184,6 +186,7 @@ impl Recorder {
     /// [`Recorder::new`].
     pub fn erase_until(&mut self, next: u32) {
         self.ring.erase_until(next);
+        self.layout.get_or_insert(LayoutReason::Block);
         self.retry = 0;
     }
 

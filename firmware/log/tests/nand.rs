@@ -414,6 +414,52 @@ fn a_memory_that_is_not_there_stops_nothing_and_is_found_again() {
 }
 
 #[test]
+fn what_memory_did_not_take_before_a_change_is_missing_and_not_read_anew() {
+    let rules = Rules {
+        records: 10,
+        seconds: 5,
+        keep_oldest: false,
+    };
+    let mut logger = Logger::new(Chip::new(6), 2..6, rules);
+    logger.push(14);
+    logger.chip.answers = false;
+    logger.recorder.begin(
+        &mut logger.chip,
+        &logger.facts,
+        logger.time,
+        LayoutReason::Change,
+    );
+    logger.facts.gain += 1;
+    logger.chip.answers = true;
+    logger.gaps = true;
+    logger.time += 60_000;
+    logger.push(3);
+    logger.flush();
+    logger.check("changed while away");
+    let summary = logger.recorder.summary();
+    let mut out = [0; SEGMENT];
+    let mut found = Vec::new();
+    for sequence in 0..summary.next {
+        let length = logger
+            .recorder
+            .read(&mut logger.chip, sequence, &mut out)
+            .unwrap();
+        // A memory that was away is found again at a later number.
+        if let Some(Segment { header, .. }) = Segment::parse(&out[..length]) {
+            found.push((header.kind, header.record, header.count));
+        }
+    }
+    use SegmentKind::{Layout, Records};
+    let expected = [
+        (Layout, 0, 0),
+        (Records, 0, 10),
+        (Layout, 14, 0),
+        (Records, 14, 3),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_chip_that_takes_nothing_is_left_alone_for_a_while() {
     let mut chip = Chip::new(60);
     for block in 2..60 {

@@ -29,7 +29,7 @@ use protocol::record::{
 };
 use protocol::settings::{Setting, Settings};
 use sampler::{Plan, Sample, Sampler, Sampling};
-use settings::{SettingsStore, Start};
+use settings::{Configuration, SettingsStore, Start};
 use state::State;
 #[cfg(feature = "direct")]
 use update::direct::NoNand;
@@ -112,7 +112,7 @@ fn main() -> ! {
             start_count::clear();
         }
         if port.follow_cable(&mut clock) {
-            port.turn(&mut logger);
+            port.turn(&clock, &mut logger);
             if !port.connected() {
                 logger.reading = None;
             }
@@ -124,6 +124,7 @@ fn main() -> ! {
             power.stop_until(&sampler.rtc, deadline);
         }
     }
+    logger.record();
     logger.flush();
     if port.follow_cable(&mut clock) {
         port.finish(&clock);
@@ -210,7 +211,7 @@ impl<'a> Logger<'a> {
         logger.count_start(new_session);
         logger.recorder.mount(&mut logger.engine.nand);
         logger.begin(LayoutReason::Start(logger.state.reset));
-        logger.plan();
+        logger.plan(&logger.settings.configuration);
         logger
     }
 
@@ -222,7 +223,8 @@ impl<'a> Logger<'a> {
             self.state.session = self.state.session.wrapping_add(1);
         }
         if counted || new_session {
-            self.state.save(&mut self.engine.eeprom);
+            // Counted until the next start all the same.
+            let _ = self.state.save(&mut self.engine.eeprom);
         }
     }
 
@@ -266,8 +268,7 @@ impl<'a> Logger<'a> {
     }
 
     /// Lays down when samples are taken from now on: at once, or from the start time on.
-    fn plan(&mut self) {
-        let configuration = &self.settings.configuration;
+    fn plan(&self, configuration: &Configuration) {
         let sampler = self.sampler;
         let now = sampler.rtc.now();
         let due = match configuration.start() {
@@ -311,7 +312,7 @@ impl<'a> Logger<'a> {
             }
             // A restart is to go on, whatever the clock or the value are then.
             self.state.started = true;
-            self.state.save(&mut self.engine.eeprom);
+            let _ = self.state.save(&mut self.engine.eeprom);
         }
         let configuration = &self.settings.configuration;
         let mut record = recorder::Sample {
@@ -329,28 +330,58 @@ impl<'a> Logger<'a> {
     /// Until when there is nothing to do: the clock in milliseconds.
     fn deadline(&self) -> u64 {
         let due = self.sampler.due.get();
-        self.recorder.due().map_or(due, |tick| due.min(tick))
+        let due = self.recorder.due().map_or(due, |tick| due.min(tick));
+        match self.engine.on_trial() {
+            true => due.min(self.started + TRIAL_TIME + 1),
+            false => due,
+        }
     }
 
     #[inline(never)]
     fn change_settings(&mut self, values: &Settings<'_>) -> Result<(), Refusal> {
         self.settings.check(values)?;
-        self.begin(LayoutReason::Change);
-        let before = self.settings.configuration.clone();
-        self.settings.change(&mut self.engine.eeprom, values)?;
-        let configuration = &self.settings.configuration;
-        self.recorder.rules = configuration.rules();
-        let starts_alike = configuration.starts_like(&before);
-        if !starts_alike && self.state.started {
+        let before = &self.settings.configuration;
+        let after = self.settings.with(values);
+        let starts_alike = after.starts_like(before);
+        let same_grid = starts_alike
+            && after.recording() == before.recording()
+            && after.interval() == before.interval();
+        let started = self.state.started;
+        let starts_anew = started && !starts_alike;
+        // First, so that a power cut never leaves a new start that counts as waited for.
+        let mut written = Ok(());
+        if starts_anew {
             self.state.started = false;
-            self.state.save(&mut self.engine.eeprom);
+            written = self.state.save(&mut self.engine.eeprom);
         }
+        written = written.and_then(|()| self.settings.write(&mut self.engine.eeprom, values));
+        // Until the new settings are in force, recording goes on.
+        self.state.started = started;
+        if written.is_err() {
+            if starts_anew {
+                let _ = self.state.save(&mut self.engine.eeprom);
+            }
+            return written;
+        }
+        // What was sampled meanwhile is recorded as what it was sampled as. If it was still waiting for its start, and that
+        // is another one now, it is none.
+        while let Some(sample) = self.sampler.take() {
+            if started || starts_alike {
+                self.push(&sample);
+            }
+        }
+        if !starts_alike {
+            self.state.started = false;
+        }
+        // From here on samples are for the new settings. They wait while what was recorded under the old ones is written.
         let due = self.sampler.due.get();
-        let same_grid = starts_alike && configuration.interval() == before.interval();
-        self.plan();
+        self.plan(&after);
         if same_grid {
             self.sampler.due.set(due);
         }
+        self.begin(LayoutReason::Change);
+        self.recorder.rules = after.rules();
+        self.settings.take_over(&self.engine.eeprom, after);
         Ok(())
     }
 
@@ -374,7 +405,7 @@ impl<'a> Logger<'a> {
             drift,
         });
         if !self.state.started {
-            self.plan();
+            self.plan(&self.settings.configuration);
         }
         Ok(())
     }
@@ -432,9 +463,14 @@ impl<'a> Logger<'a> {
         if !(summary.first..=summary.next).contains(&next) {
             return Err(Refusal::OtherLog);
         }
-        self.recorder.erase_until(next);
+        // Kept first: what was said to be erased must not come back.
         self.state.first = next;
-        self.state.save(&mut self.engine.eeprom);
+        if let Err(refusal) = self.state.save(&mut self.engine.eeprom) {
+            self.state.first = summary.first;
+            return Err(refusal);
+        }
+        self.recorder.erase_until(next);
+        self.flush();
         Ok(())
     }
 }

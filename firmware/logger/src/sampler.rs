@@ -11,7 +11,7 @@ use board::inputs::Inputs;
 use board::rtc::Rtc;
 use protocol::record::{CHANNELS, ChannelSet};
 use update::direct::Upload;
-use update::memory::{Eeprom, Flash, HALF_PAGE, Nand, Unreadable, WriteFailed};
+use update::memory::{Eeprom, Flash, Nand, Unreadable, WriteFailed};
 
 /// Most samples that wait: those of the longest work at the shortest interval, a change of all settings (125 words of
 /// EEPROM at 6.4 ms).
@@ -170,6 +170,9 @@ impl<'a, M> Sampling<'a, M> {
 
 impl<M: Flash> Flash for Sampling<'_, M> {
     const SIZE: u32 = M::SIZE;
+    type Page = M::Page;
+    const UNIT: usize = M::UNIT;
+    const ERASED: u8 = M::ERASED;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         self.sampler.poll();
@@ -180,12 +183,8 @@ impl<M: Flash> Flash for Sampling<'_, M> {
         self.memory.erase_page(offset)
     }
 
-    fn program_half_page(
-        &mut self,
-        offset: u32,
-        data: &[u8; HALF_PAGE],
-    ) -> Result<(), WriteFailed> {
-        self.memory.program_half_page(offset, data)
+    fn program(&mut self, offset: u32, unit: &[u8]) -> Result<(), WriteFailed> {
+        self.memory.program(offset, unit)
     }
 }
 

@@ -318,33 +318,28 @@ impl SettingsStore {
     #[inline(never)]
     pub fn load(eeprom: &impl Eeprom) -> SettingsStore {
         let mut settings = SettingsStore {
-            kept: Kept::default(),
+            kept: PLACE.find(eeprom).unwrap_or_default(),
             configuration: Configuration {
                 general: [0; GENERAL_IDS],
                 channels: [[0; CHANNEL_IDS]; CHANNELS],
             },
         };
-        settings.reload(eeprom);
-        settings
-    }
-
-    #[inline(never)]
-    fn reload(&mut self, eeprom: &impl Eeprom) {
-        self.kept = PLACE.find(eeprom).unwrap_or_default();
         for descriptor in (0..).map_while(descriptor) {
-            self.configuration
+            settings
+                .configuration
                 .set(descriptor.id, &descriptor.kind.default_value());
         }
         let mut window = [0; Setting::LONGEST];
         let mut offset = 0;
-        while let Some((id, length)) = self.look(eeprom, offset, &mut window) {
+        while let Some((id, length)) = settings.look(eeprom, offset, &mut window) {
             if let Some(descriptor) = find(id)
                 && let Some(value) = accepted(&window, &descriptor)
             {
-                self.configuration.set(id, &value);
+                settings.configuration.set(id, &value);
             }
             offset += length;
         }
+        settings
     }
 
     /// The value of one setting. A text lies in `window`.
@@ -426,14 +421,22 @@ impl SettingsStore {
         }
     }
 
-    /// Changes values that were checked: all, or none when EEPROM does not take them or has no room for them. Of two
-    /// values for one setting the last one counts.
+    /// What the logger is to act on with these values, which were checked.
     #[inline(never)]
-    pub fn change(
-        &mut self,
-        eeprom: &mut impl Eeprom,
-        changes: &Settings<'_>,
-    ) -> Result<(), Refusal> {
+    pub fn with(&self, changes: &Settings<'_>) -> Configuration {
+        let mut configuration = self.configuration.clone();
+        let mut rest = changes.bytes();
+        while let Some((change, after)) = Setting::take(rest) {
+            configuration.set(change.id, &change.value);
+            rest = after;
+        }
+        configuration
+    }
+
+    /// Keeps values that were checked: all, or none when EEPROM does not take them or has no room for them. Of two
+    /// values for one setting the last one counts. Until [`SettingsStore::take_over`] those before are in force.
+    #[inline(never)]
+    pub fn write(&self, eeprom: &mut impl Eeprom, changes: &Settings<'_>) -> Result<(), Refusal> {
         let merged = || Merged {
             kept: self,
             offset: 0,
@@ -453,9 +456,14 @@ impl SettingsStore {
             .save_words(eeprom, length, |eeprom| {
                 u32::from_le_bytes([(); 4].map(|()| bytes.next(eeprom).unwrap_or(0)))
             })
-            .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))?;
-        self.reload(eeprom);
-        Ok(())
+            .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))
+    }
+
+    /// Puts in force what was kept with [`SettingsStore::write`]; `configuration` is what [`SettingsStore::with`] made of
+    /// the same values.
+    pub fn take_over(&mut self, eeprom: &impl Eeprom, configuration: Configuration) {
+        self.kept = PLACE.find(eeprom).unwrap_or_default();
+        self.configuration = configuration;
     }
 }
 

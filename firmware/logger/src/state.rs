@@ -1,7 +1,8 @@
 //! What the logger remembers of its life: small, in EEPROM, and written only when it changes.
 
+use protocol::message::{Refusal, StorageError};
 use protocol::record::{CrashPlace, Health, ResetCause};
-use update::memory::Eeprom;
+use update::memory::{Eeprom, WriteFailed};
 use update::twin::Twin;
 
 use crate::settings::SETTINGS_END;
@@ -58,7 +59,7 @@ impl State {
 
     /// Keeps it. When EEPROM does not take it, it holds until the next start all the same.
     #[inline(never)]
-    pub fn save(&self, eeprom: &mut impl Eeprom) {
+    pub fn save(&self, eeprom: &mut impl Eeprom) -> Result<(), Refusal> {
         let pair = |low: u16, high: u16| (u32::from(low) | u32::from(high) << 16).to_le_bytes();
         let place = self.crash.unwrap_or_default();
         let mut words = [[0; 4]; LENGTH / 4];
@@ -70,7 +71,9 @@ impl State {
             [self.started.into(), self.crash.is_some().into(), 0, 0],
         ]);
         file.as_flattened_mut().copy_from_slice(&place.file);
-        let _ = PLACE.save(eeprom, &words);
+        PLACE
+            .save(eeprom, &words)
+            .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))
     }
 
     /// Takes in why this start came to be; whether that is something to keep.

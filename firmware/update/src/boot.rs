@@ -9,7 +9,7 @@ use protocol::image::{ImageError, Version};
 use crate::boot_record::TRIAL_STARTS;
 use crate::engine::Engine;
 use crate::image_check::{self, Failure, SignedImage};
-use crate::memory::{ERASED, Eeprom, FLASH_PAGE, Flash, Nand, ReadImage, WriteFailed, put_page};
+use crate::memory::{Eeprom, Flash, Nand, Page, ReadImage, WriteFailed, holds, put_page};
 use crate::store::{self, CHUNK, Slot};
 
 /// What the bootloader does when the engine has done its part.
@@ -39,6 +39,8 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     }
 
     fn decide(&mut self) -> Decision {
+        // What this very start has verified need not be verified again before it is copied.
+        let mut verified = None;
         // Each round ends in a later phase. Only a memory that lost what was just written could go round for ever.
         for _ in 0..8 {
             let step = match self.record.phase {
@@ -61,8 +63,8 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                         };
                     })
                 }
-                Phase::Pending => self.take_up(),
-                Phase::Installing => self.install_staged(),
+                Phase::Pending => self.take_up(&mut verified),
+                Phase::Installing => self.install_staged(verified.take()),
                 Phase::Trial { starts_left: 0 } => {
                     if self.record.previous.is_none() {
                         // Nothing to go back to, and it may only have lacked a computer: it gets its starts again,
@@ -106,7 +108,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             .into_iter()
             .flatten()
         {
-            if self.put_into_flash(slot).is_ok() {
+            if self.put_into_flash(slot, None).is_ok() {
                 self.save(|record| record.running = Some(slot))?;
                 return Ok(Decision::Start);
             }
@@ -115,14 +117,17 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     }
 
     /// Pending: verifies the staged image and keeps the old one, before flash is touched.
-    fn take_up(&mut self) -> Result<(), WriteFailed> {
+    fn take_up(&mut self, verified: &mut Option<SignedImage>) -> Result<(), WriteFailed> {
         let staged = self.record.staged;
         let checked = match staged {
             Some(slot) => self.verify(slot),
             None => Err(Failure::Unreadable),
         };
         let old = match checked {
-            Ok(_) => self.keep_running(),
+            Ok(signed) => {
+                *verified = Some(signed);
+                self.keep_running()
+            }
             Err(failure) => Err(failure),
         };
         let version = self.version_of(staged);
@@ -141,10 +146,10 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     }
 
     /// Installing: copies the staged image; when it cannot be read any more, goes back to the old one.
-    fn install_staged(&mut self) -> Result<(), WriteFailed> {
+    fn install_staged(&mut self, verified: Option<SignedImage>) -> Result<(), WriteFailed> {
         let staged = self.record.staged;
         let installed = match staged {
-            Some(slot) => self.put_into_flash(slot),
+            Some(slot) => self.put_into_flash(slot, verified),
             None => Err(NotInstalled::Image(Failure::Unreadable)),
         };
         match installed {
@@ -175,7 +180,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         let Some(slot) = self.record.previous else {
             return Ok(false);
         };
-        match self.put_into_flash(slot) {
+        match self.put_into_flash(slot, None) {
             Ok(()) => {}
             Err(NotInstalled::Image(_)) if self.check_flash().is_some() => {
                 // The old image is lost, but the new one is whole: it goes on with its trial.
@@ -221,16 +226,23 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
 
     /// Sees to it that the image in flash is in the store as well. Nothing when flash holds no whole image.
     fn keep_running(&mut self) -> Result<Option<Slot>, Failure> {
-        let Some(whole) = self.check_flash() else {
-            return Ok(None);
-        };
-        // A seal alone says nothing of the pages behind it: they must still be there when they are needed.
+        // A seal alone says nothing of the pages behind it. Flash was written from them after their signature had been
+        // checked: when both still say the same, byte for byte, neither has changed since.
         if let Some(slot) = self.record.running
-            && let Ok(stored) = self.verify(slot)
-            && stored.whole().image == whole.image
+            && let Some((image, mut stored)) = store::held(&mut self.nand, slot)
+            && copy(
+                &mut stored,
+                image.length,
+                &mut self.flash,
+                Differing::Refused,
+            )
+            .is_ok()
         {
             return Ok(Some(slot));
         }
+        let Some(whole) = self.check_flash() else {
+            return Ok(None);
+        };
         // The first update of a factory-flashed logger, or the copy has gone bad. What else is kept is older than what runs.
         let mut record = self.record;
         record.previous = None;
@@ -259,35 +271,60 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         store::seal(&mut self.nand, &writing, image.version)
     }
 
-    /// Verifies a stored image, copies what differs into flash, and checks the result.
-    fn put_into_flash(&mut self, slot: Slot) -> Result<(), NotInstalled> {
-        let signed = self.verify(slot).map_err(NotInstalled::Image)?;
+    /// Copies what differs of a stored image into flash, and checks the result: it is the verified image, or it is not
+    /// started. Verifies it first, unless that has just been done.
+    fn put_into_flash(
+        &mut self,
+        slot: Slot,
+        verified: Option<SignedImage>,
+    ) -> Result<(), NotInstalled> {
+        let signed = match verified {
+            Some(signed) => signed,
+            None => self.verify(slot).map_err(NotInstalled::Image)?,
+        };
         let Some((_, mut stored)) = store::held(&mut self.nand, slot) else {
             return Err(NotInstalled::Image(Failure::Unreadable));
         };
-        copy(&mut stored, signed.whole().image.length, &mut self.flash)?;
+        self.in_flash = None;
+        let length = signed.image().length;
+        copy(&mut stored, length, &mut self.flash, Differing::Written)?;
         match self.check_flash() {
-            Some(written) if written.image == signed.whole().image => Ok(()),
+            Some(written) if written.image == signed.image() => Ok(()),
             _ => Err(NotInstalled::Flash),
         }
     }
 }
 
-/// Makes flash hold the image: pages that are equal stay as they are.
+/// What becomes of pages of flash that differ from the image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Differing {
+    Written,
+    Refused,
+}
+
+/// Makes flash hold the image, or says whether it does: pages that are equal stay as they are.
+#[inline(never)]
 fn copy<F: Flash>(
     image: &mut impl ReadImage,
     length: u32,
     flash: &mut F,
+    differing: Differing,
 ) -> Result<(), NotInstalled> {
     let mut offset = 0;
     while offset < length {
-        let mut page = [ERASED; FLASH_PAGE];
-        let end = FLASH_PAGE.min((length - offset) as usize);
+        let mut page = F::Page::filled(F::ERASED);
+        let end = F::Page::BYTES.min((length - offset) as usize);
         image
-            .read(offset, &mut page[..end])
+            .read(offset, &mut page.as_mut()[..end])
             .map_err(|unreadable| NotInstalled::Image(unreadable.into()))?;
-        put_page(flash, offset, &page).map_err(|WriteFailed| NotInstalled::Flash)?;
-        offset += FLASH_PAGE as u32;
+        match differing {
+            Differing::Written => {
+                put_page(flash, offset, &page).map_err(|WriteFailed| NotInstalled::Flash)?;
+            }
+            Differing::Refused if holds(flash, offset, &page) => {}
+            Differing::Refused => return Err(NotInstalled::Flash),
+        }
+        offset += F::Page::BYTES as u32;
     }
     Ok(())
 }

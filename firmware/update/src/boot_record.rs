@@ -12,8 +12,10 @@ use crate::twin::Twin;
 /// Where it is kept.
 const PLACE: Twin = Twin {
     offset: 0,
-    copy_size: 12 + BootRecord::LENGTH as u32,
+    copy_size: COPY_SIZE,
 };
+/// Bytes of one of its two copies.
+pub const COPY_SIZE: u32 = 12 + BootRecord::LENGTH as u32;
 /// First byte of EEPROM that is free for others.
 pub const EEPROM_END: u32 = PLACE.offset + 2 * PLACE.copy_size;
 

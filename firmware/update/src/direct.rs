@@ -2,22 +2,24 @@
 //!
 //! Nothing is erased before what can be known beforehand is known: the computer shows the image's beginning and its
 //! TLVs first, and only when they fit this device and its key has signed the announced digest does the upload begin.
-//! Never is there a moment at which flash could be taken for what it is not: the page with the header goes first and
-//! comes last, and the boot record says Installing in between. So a whole image in phase Installing is the new one.
+//! Never is there a moment at which flash could be taken for what it is not: the page with the header goes first, and the
+//! header comes last, and the boot record says Installing in between. So a whole image in phase Installing is the new one.
 
-use protocol::MAX_DATA;
 use protocol::device::Phase;
 use protocol::image::{Digest, HEADER_SIZE, Header, ImageError};
 use protocol::message::{CommonRequest, CommonResponse, Refusal, StorageError};
 
+use crate::MAX_DATA;
 use crate::engine::Engine;
 use crate::image_check::{self, Failure};
 use crate::memory::{
-    ERASED, Eeprom, FLASH_PAGE, Flash, InFlash, Nand, Unreadable, WriteFailed, put_page,
+    Eeprom, Flash, InFlash, Nand, Page, Unreadable, WriteFailed, program_all, put_page, put_part,
 };
 use crate::server::Reply;
 
-const _: () = assert!(MAX_DATA.is_multiple_of(FLASH_PAGE));
+/// Bytes of the image that are written last: the header, without which there is no image. As many as any chip programs at
+/// once.
+const KEPT_BACK: usize = 64;
 
 /// In the place of the NAND on a board that has none. The application takes no upload, the bootloader takes one.
 pub struct NoNand<const UPLOADS: usize> {
@@ -39,11 +41,8 @@ enum Stage {
     Beginning,
     /// Its TLVs, to be looked at.
     Trailer(Header),
-    /// Its bytes from `offset` on. The first page is written last.
-    Data {
-        offset: u32,
-        first_page: [u8; FLASH_PAGE],
-    },
+    /// Its bytes from `offset` on. The first of them are written last.
+    Data { offset: u32, first: [u8; KEPT_BACK] },
     /// A restart: flash holds the image.
     Whole,
 }
@@ -203,27 +202,30 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                 self.record.check_counter(counter).map_err(Refusal::Image)?;
                 upload.stage = Stage::Data {
                     offset: 0,
-                    first_page: [ERASED; FLASH_PAGE],
+                    first: [F::ERASED; KEPT_BACK],
                 };
                 Ok(0)
             }
-            Stage::Data { offset, first_page } => {
+            Stage::Data { offset, first } => {
                 if data.is_empty() || data.len() != MAX_DATA.min((length - *offset) as usize) {
                     return Err(Refusal::WrongOffset { expected });
                 }
-                let mut pages = data.chunks(FLASH_PAGE);
-                let mut at = *offset;
-                if at == 0 {
-                    let first = pages.next().unwrap_or_default();
-                    first_page[..first.len()].copy_from_slice(first);
-                    at = FLASH_PAGE as u32;
+                let mut at = expected;
+                let mut rest = data;
+                if at == 0
+                    && let Some((beginning, others)) = data.split_first_chunk()
+                {
+                    *first = *beginning;
+                    at = KEPT_BACK as u32;
+                    rest = others;
                     self.give_up_flash().map_err(not_written)?;
                 }
-                for bytes in pages {
-                    let mut page = [ERASED; FLASH_PAGE];
-                    page[..bytes.len()].copy_from_slice(bytes);
-                    put_page(&mut self.flash, at, &page).map_err(not_written)?;
-                    at += FLASH_PAGE as u32;
+                while !rest.is_empty() {
+                    let room = F::Page::BYTES - at as usize % F::Page::BYTES;
+                    let (part, others) = rest.split_at(room.min(rest.len()));
+                    put_part(&mut self.flash, at, part).map_err(not_written)?;
+                    at += part.len() as u32;
+                    rest = others;
                 }
                 let next = expected + data.len() as u32;
                 if let Some(Upload {
@@ -251,24 +253,25 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
 
     /// The point of no return: takes away the header, so that what is in flash is no image any more, and then says so.
     fn give_up_flash(&mut self) -> Result<(), WriteFailed> {
-        self.running = None;
+        self.in_flash = None;
         self.handed_over = false;
-        put_page(&mut self.flash, 0, &[ERASED; FLASH_PAGE])?;
+        put_page(&mut self.flash, 0, &F::Page::filled(F::ERASED))?;
         if self.record.phase != Phase::Installing {
             self.save(|record| record.phase = Phase::Installing)?;
         }
         Ok(())
     }
 
-    /// Writes the page that was kept back, and looks whether flash then holds what was announced.
+    /// Writes what was kept back, and looks whether flash then holds what was announced.
     #[inline(never)]
     fn complete(&mut self) -> Result<(), Refusal> {
         let upload = self.nand.direct().ok_or(Refusal::NoUpload)?;
         let (digest, length) = (upload.digest, upload.length);
         match &upload.stage {
             Stage::Whole => return Ok(()),
-            Stage::Data { offset, first_page } if *offset == length => {
-                put_page(&mut self.flash, 0, first_page).map_err(not_written)?;
+            Stage::Data { offset, first } if *offset == length => {
+                const { assert!(KEPT_BACK.is_multiple_of(F::UNIT)) };
+                program_all(&mut self.flash, 0, first).map_err(not_written)?;
             }
             Stage::Data { offset, .. } => {
                 return Err(Refusal::WrongOffset { expected: *offset });

@@ -7,7 +7,7 @@ use protocol::message::{CommonRequest, CommonResponse, Refusal, StorageError};
 
 use crate::boot_record::{BootRecord, EEPROM_END};
 use crate::image_check::{self, Failure, WholeImage};
-use crate::memory::{Eeprom, FLASH_PAGE, Flash, InFlash, Nand, WriteFailed};
+use crate::memory::{Eeprom, Flash, InFlash, Nand, Page, WriteFailed};
 use crate::server::Reply;
 use crate::store::{self, Slot, Writing};
 
@@ -37,8 +37,9 @@ pub struct Engine<F, E, N> {
     pub(crate) identity: Identity,
     pub(crate) record: BootRecord,
     upload: Upload,
-    /// The image in flash, once it was asked for.
-    pub(crate) running: Option<HeldImage>,
+    /// The image in flash, once it was found whole. Hashing a full slot takes 0.15 s, and nothing but an installation
+    /// changes it.
+    pub(crate) in_flash: Option<WholeImage>,
     /// A computer asked for a restart.
     restart: bool,
     /// No application runs: the bootloader converses.
@@ -70,7 +71,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             identity,
             record,
             upload: Upload::None,
-            running: None,
+            in_flash: None,
             restart: false,
             waits: false,
             handed_over: false,
@@ -99,8 +100,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     }
 
     /// The image in flash, when it is whole.
-    pub(crate) fn check_flash(&self) -> Option<WholeImage> {
-        image_check::check(&mut InFlash(&self.flash), None, self.identity.target).ok()
+    pub(crate) fn check_flash(&mut self) -> Option<WholeImage> {
+        if self.in_flash.is_none() {
+            self.in_flash =
+                image_check::check(&mut InFlash(&self.flash), None, self.identity.target).ok();
+        }
+        self.in_flash
     }
 
     /// Changes the record, first in EEPROM, then here.
@@ -119,7 +124,6 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         reply: &mut Reply<'_>,
     ) -> Result<(), Refusal> {
         match *request {
-            CommonRequest::Hello { .. } => return Err(Refusal::UnknownRequest),
             CommonRequest::DeviceInfo => reply.common(CommonResponse::DeviceInfo(self.info())),
             CommonRequest::BeginUpload { .. }
             | CommonRequest::UploadData { .. }
@@ -141,15 +145,18 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             CommonRequest::FinishUpload => self.finish()?,
             CommonRequest::AbortUpload => self.upload = Upload::None,
             CommonRequest::Install => self.install()?,
+            CommonRequest::GoBack => self.go_back()?,
             CommonRequest::Confirm { digest } => self.confirm(digest)?,
             CommonRequest::Reboot => self.restart = true,
+            // The greeting is the server's, and so is the rate, where there is one.
+            _ => return Err(Refusal::UnknownRequest),
         }
         Ok(())
     }
 
     #[inline(never)]
     fn info(&mut self) -> DeviceInfo<'static> {
-        let running = self.running();
+        let running = self.check_flash().map(|whole| whole.image);
         let staged = match self.upload {
             Upload::Sealed(slot) => Some(slot),
             _ => self.record.staged,
@@ -163,7 +170,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             bootloader: self.identity.bootloader,
             slot_address: self.identity.target.slot_address,
             slot_size: self.identity.target.slot_size,
-            page_size: FLASH_PAGE as u16,
+            page_size: F::Page::BYTES as u16,
             security_counter: self.record.security_counter,
             direct: !N::FITTED,
             phase: self.record.phase,
@@ -176,14 +183,6 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
 
     fn held(&mut self, slot: Option<Slot>) -> Option<HeldImage> {
         store::held(&mut self.nand, slot?).map(|(image, _)| image)
-    }
-
-    /// Computed once, when it is first asked for: hashing a full slot takes 0.2 s.
-    fn running(&mut self) -> Option<HeldImage> {
-        if self.running.is_none() {
-            self.running = self.check_flash().map(|whole| whole.image);
-        }
-        self.running
     }
 
     #[inline(never)]
@@ -281,8 +280,29 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
             _ if self.record.phase == Phase::Pending => return Ok(()),
             _ => return Err(Refusal::NothingStaged),
         };
+        self.make_pending(slot)
+    }
+
+    /// The image before becomes the staged one; then everything is as with one that was sent, and the one that runs now
+    /// becomes the one before.
+    #[inline(never)]
+    fn go_back(&mut self) -> Result<(), Refusal> {
+        if self.on_trial() && !self.waits {
+            return Err(Refusal::TrialUnderWay);
+        }
+        let previous = self.record.previous;
+        match previous {
+            Some(slot) if self.held(previous).is_some() => self.make_pending(slot),
+            // Asked again, for the answer was lost.
+            None if self.record.phase == Phase::Pending => Ok(()),
+            _ => Err(Refusal::NothingStaged),
+        }
+    }
+
+    fn make_pending(&mut self, slot: Slot) -> Result<(), Refusal> {
         self.save(|record| {
             record.staged = Some(slot);
+            record.previous = record.previous.filter(|&previous| previous != slot);
             record.phase = Phase::Pending;
         })
         .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))

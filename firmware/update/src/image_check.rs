@@ -50,12 +50,12 @@ pub struct WholeImage {
 
 /// A whole image with a good signature: it may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignedImage(WholeImage);
+pub struct SignedImage(HeldImage);
 
 impl SignedImage {
-    /// What is known of it.
-    pub fn whole(&self) -> &WholeImage {
-        &self.0
+    /// What it is.
+    pub fn image(&self) -> HeldImage {
+        self.0
     }
 }
 
@@ -93,7 +93,7 @@ pub fn check_signature(
     let trailer = read_trailer(image, &whole.header, whole.image.length, &mut buffer)?;
     // Of the digest that was computed, whatever can be read of the trailer now.
     check_key(&trailer, whole.image.digest, public_key)?;
-    Ok(SignedImage(whole))
+    Ok(SignedImage(whole.image))
 }
 
 /// The same of an image of which only the header and, in `bytes`, the TLVs are known, and the digest and length that it

@@ -10,46 +10,94 @@ pub struct WriteFailed;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;
 
-/// Bytes of one erase page of flash (STM32L0: 128).
-pub const FLASH_PAGE: usize = 128;
-/// Bytes that are programmed at once.
-pub const HALF_PAGE: usize = 64;
-/// What an erased byte of flash reads as: zero on the STM32L0.
-pub const ERASED: u8 = 0x00;
+/// A page of flash in RAM: as many bytes as are erased at once.
+pub trait Page: AsRef<[u8]> + AsMut<[u8]> + PartialEq {
+    /// How many.
+    const BYTES: usize;
 
-/// The application slot in flash. Offsets are in bytes from its beginning.
+    /// One that holds this byte alone.
+    fn filled(byte: u8) -> Self;
+}
+
+impl<const N: usize> Page for [u8; N] {
+    const BYTES: usize = N;
+
+    fn filled(byte: u8) -> Self {
+        [byte; N]
+    }
+}
+
+/// The application slot in flash, with the chip's geometry. Offsets are in bytes from its beginning.
 pub trait Flash {
     /// Bytes of the slot.
     const SIZE: u32;
+    /// What is erased at once: 128 bytes on the STM32L0, 2 KB on the STM32F072.
+    type Page: Page;
+    /// Bytes that are programmed at once: a half-page of 64 on the STM32L0, 2 on the STM32F072.
+    const UNIT: usize;
+    /// What an erased byte reads as: 0x00 on the STM32L0, 0xFF on most others.
+    const ERASED: u8;
 
     /// Reads; the caller stays within the slot.
     fn read(&self, offset: u32, out: &mut [u8]);
 
-    /// Erases the page at `offset`, a multiple of [`FLASH_PAGE`].
+    /// Erases the page at `offset`, a multiple of its size.
     fn erase_page(&mut self, offset: u32) -> Result<(), WriteFailed>;
 
-    /// Programs an erased half-page at `offset`, a multiple of [`HALF_PAGE`].
-    fn program_half_page(&mut self, offset: u32, data: &[u8; HALF_PAGE])
-    -> Result<(), WriteFailed>;
+    /// Programs [`Flash::UNIT`] erased bytes at `offset`, a multiple of that.
+    fn program(&mut self, offset: u32, unit: &[u8]) -> Result<(), WriteFailed>;
+}
+
+/// Whether a page of flash holds these bytes.
+pub fn holds<F: Flash>(flash: &F, offset: u32, page: &F::Page) -> bool {
+    let mut present = F::Page::filled(F::ERASED);
+    flash.read(offset, present.as_mut());
+    present == *page
 }
 
 /// Makes a page of flash hold these bytes; one that does already is left alone.
-pub fn put_page<F: Flash>(
-    flash: &mut F,
-    offset: u32,
-    page: &[u8; FLASH_PAGE],
-) -> Result<(), WriteFailed> {
-    let mut present = [0; FLASH_PAGE];
-    flash.read(offset, &mut present);
-    if present == *page {
+pub fn put_page<F: Flash>(flash: &mut F, offset: u32, page: &F::Page) -> Result<(), WriteFailed> {
+    if holds(flash, offset, page) {
         return Ok(());
     }
     flash.erase_page(offset)?;
-    let (halves, _) = page.as_chunks::<HALF_PAGE>();
-    for (index, half) in halves.iter().enumerate() {
-        if half.iter().any(|&byte| byte != ERASED) {
-            flash.program_half_page(offset + (index * HALF_PAGE) as u32, half)?;
+    program_all(flash, offset, page.as_ref())
+}
+
+/// Makes a part of a page hold these bytes, behind what was put into it before; what lies behind them may be lost.
+pub fn put_part<F: Flash>(flash: &mut F, offset: u32, bytes: &[u8]) -> Result<(), WriteFailed> {
+    let within = offset as usize % F::Page::BYTES;
+    let start = offset - within as u32;
+    let end = within + bytes.len();
+    let units = end.next_multiple_of(F::UNIT);
+    let mut page = F::Page::filled(F::ERASED);
+    flash.read(start, page.as_mut());
+    let content = page.as_mut();
+    if content[within..end] == *bytes {
+        return Ok(());
+    }
+    // The page was erased when its beginning was written.
+    let erased = within > 0 && content[within..units].iter().all(|&byte| byte == F::ERASED);
+    content[within..end].copy_from_slice(bytes);
+    content[end..].fill(F::ERASED);
+    if erased {
+        return program_all(flash, offset, &content[within..units]);
+    }
+    flash.erase_page(start)?;
+    program_all(flash, start, content)
+}
+
+/// Programs erased flash, but for what stays erased.
+pub fn program_all<F: Flash>(
+    flash: &mut F,
+    mut offset: u32,
+    bytes: &[u8],
+) -> Result<(), WriteFailed> {
+    for unit in bytes.chunks(F::UNIT) {
+        if unit.iter().any(|&byte| byte != F::ERASED) {
+            flash.program(offset, unit)?;
         }
+        offset += F::UNIT as u32;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 //!
 //! Functions that hold a whole message are not inlined: their temporaries would lie on the stack under every handler.
 
-use protocol::MAX_PACKET;
 use protocol::device::Program;
 use protocol::frame::{Decoder, max_length};
 use protocol::message::{
@@ -10,17 +9,31 @@ use protocol::message::{
     sequence_of,
 };
 use protocol::record::SEGMENT;
-use protocol::{MAX_DATA, NEWEST_VERSION, OLDEST_VERSION};
+use protocol::{NEWEST_VERSION, OLDEST_VERSION};
 use serde::Deserialize;
 
-/// Bytes of image data that a computer may have under way. USB holds back what does not fit, so it is only there to
-/// bridge the computer's own delays.
-const WINDOW: u16 = 8 * MAX_DATA as u16;
+use crate::{MAX_DATA, MAX_PACKET};
+
 /// The longest answer as a frame: a segment of the log, with the packet's sequence number (3 bytes), two tags, the
 /// segment's number (5) and length (2).
 const LONGEST_ANSWER: usize = max_length(3 + 1 + 1 + 5 + 2 + SEGMENT);
 /// The most bytes that are taken at once: one USB packet.
 pub const PACKET: usize = 64;
+
+/// What the bytes travel on.
+pub trait Line {
+    /// Bytes of image data that a computer may have under way: no more than can be held while nobody looks, unless the line
+    /// itself holds back what does not fit.
+    const WINDOW: u16;
+
+    /// Whether it can go at this rate, in bits a second. It then does, once the answer is sent.
+    fn set_baud_rate(&mut self, _baud: u32) -> bool {
+        false
+    }
+
+    /// The other side was understood, or something is being told to it.
+    fn heard(&mut self) {}
+}
 
 /// What answers the requests. Those beyond the common ones have types of their own: a program that has none links no
 /// code for them.
@@ -169,7 +182,7 @@ impl Server {
 
     /// Works through what was received, up to the first request; its answer is then [`Server::outgoing`]. Without a
     /// request, that is the next part of an answer that comes in several.
-    pub fn work<H: Handler>(&mut self, handler: &mut H) {
+    pub fn work<H: Handler, L: Line>(&mut self, handler: &mut H, line: &mut L) {
         if !self.outgoing().is_empty() {
             return;
         }
@@ -183,6 +196,7 @@ impl Server {
                 length: 0,
             };
             if self.greeted && handler.go_on(&mut reply) {
+                line.heard();
                 self.outgoing_at = 0;
                 self.outgoing_end = reply.length;
             }
@@ -194,7 +208,10 @@ impl Server {
             length: 0,
         };
         let result = match packet {
-            Ok(bytes) => answer(handler, self.program, &mut self.greeted, bytes, &mut reply),
+            Ok(bytes) => {
+                let greeted = &mut self.greeted;
+                answer(handler, line, self.program, greeted, bytes, &mut reply)
+            }
             Err(_) => Err(Refusal::Damaged),
         };
         match result {
@@ -213,13 +230,15 @@ fn parse<'r, H: Handler>(bytes: &'r [u8]) -> Option<Message<CommonRequest<'r>, H
 }
 
 #[inline(never)]
-fn answer<H: Handler>(
+fn answer<H: Handler, L: Line>(
     handler: &mut H,
+    line: &mut L,
     program: Program,
     greeted: &mut bool,
     bytes: &[u8],
     reply: &mut Reply<'_>,
 ) -> Result<(), Refusal> {
+    line.heard();
     let Some(message) = parse::<H>(bytes) else {
         return Err(Refusal::UnknownRequest);
     };
@@ -227,17 +246,19 @@ fn answer<H: Handler>(
         Message::Common(CommonRequest::Hello { oldest, newest }) => {
             *greeted = false;
             handler.begin();
-            reply.common(CommonResponse::Hello(hello(program, oldest, newest)?));
+            reply.common(CommonResponse::Hello(hello::<L>(program, oldest, newest)?));
             *greeted = true;
             Ok(())
         }
         _ if !*greeted => Err(Refusal::HelloFirst),
+        #[cfg(feature = "usart")]
+        Message::Common(CommonRequest::SetBaudRate { baud }) if line.set_baud_rate(baud) => Ok(()),
         Message::Common(ref request) => handler.common(request, reply),
         Message::Logger(ref request) => handler.other(request, reply),
     }
 }
 
-fn hello(program: Program, oldest: u8, newest: u8) -> Result<Hello, Refusal> {
+fn hello<L: Line>(program: Program, oldest: u8, newest: u8) -> Result<Hello, Refusal> {
     if newest < OLDEST_VERSION || oldest > NEWEST_VERSION {
         return Err(Refusal::UnsupportedVersion {
             oldest: OLDEST_VERSION,
@@ -248,6 +269,6 @@ fn hello(program: Program, oldest: u8, newest: u8) -> Result<Hello, Refusal> {
         version: newest.min(NEWEST_VERSION),
         program,
         max_data: MAX_DATA as u16,
-        window: WINDOW,
+        window: L::WINDOW,
     })
 }

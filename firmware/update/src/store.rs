@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! page 0        what is coming: magic, digest, length, CRC
-//! pages 1..=18  the image, two chunks of 1024 bytes a page, each programmed by itself
+//! pages 1..=18  the image, in chunks of 1024 or 512 bytes, each programmed by itself
 //! page 19       the seal: magic, version, digest, length, CRC; written when all was read back and the digest was right
 //! ```
 //!
@@ -34,7 +34,7 @@ const BLOCKS_PER_SLOT: u32 = 8;
 /// First block behind the store.
 pub const END_BLOCK: u32 = Slot::ALL.len() as u32 * BLOCKS_PER_SLOT;
 /// Bytes of an image that are programmed at once: all but the last are full.
-pub const CHUNK: usize = protocol::MAX_DATA;
+pub const CHUNK: usize = crate::MAX_DATA;
 const CHUNKS_PER_PAGE: u32 = (NAND_PAGE / CHUNK) as u32;
 /// Pages for an image's bytes: a full slot of flash.
 const IMAGE_PAGES: u32 = 18;

@@ -38,6 +38,11 @@ fn factory() -> Memories {
     Logger::with(&old()).memories()
 }
 
+/// Factory loggers of both geometries, by name: an STM32L0, and an STM32F0 with large pages that erase to 0xFF.
+fn factories() -> [(&'static str, Memories); 2] {
+    [("L0", factory()), ("F0", factory().on_f0())]
+}
+
 /// A factory logger, greeted.
 fn logger() -> (Conversation<Logger>, Device) {
     connect(Logger::direct(factory()))
@@ -120,8 +125,7 @@ type Scenario = fn(Logger) -> Logger;
 
 const SCENARIOS: [(&str, Scenario); 2] = [("update", update_to_new), ("given up", update_once)];
 
-fn run(scenario: Scenario, cuts: &[Cut]) -> (Memories, u64) {
-    let mut memories = factory();
+fn run(mut memories: Memories, scenario: Scenario, cuts: &[Cut]) -> (Memories, u64) {
     memories.cuts = cuts.to_vec();
     let logger = scenario(Logger::direct(memories));
     let mut memories = logger.memories();
@@ -183,11 +187,19 @@ fn check(memories: Memories, why: &str) -> Found {
 
 #[test]
 fn an_update_goes_through_update_mode_and_is_confirmed() {
-    let (mut conversation, device) = logger();
+    for (chip, memories) in factories() {
+        let (mut conversation, device) = connect(Logger::direct(memories));
+        update_is_confirmed(&mut conversation, &device);
+        let page_size = if chip == "L0" { 128 } else { 2048 };
+        assert_eq!(device.page_size, page_size, "{chip}");
+    }
+}
+
+fn update_is_confirmed(conversation: &mut Conversation<Logger>, device: &Device) {
     assert!(device.direct);
     let mut steps = Vec::new();
     let file = new();
-    let after = block_on(update(&mut conversation, &device, &file, |step| {
+    let after = block_on(update(conversation, device, &file, |step| {
         steps.push(step);
     }))
     .unwrap_or_else(|error| panic!("{error}"));
@@ -206,22 +218,34 @@ fn an_update_goes_through_update_mode_and_is_confirmed() {
 #[test]
 fn every_operation_may_be_cut() {
     quiet();
-    for (name, scenario) in SCENARIOS {
-        let operations = run(scenario, &[]).0.operations;
+    for ((name, scenario), (chip, memories)) in SCENARIOS
+        .into_iter()
+        .flat_map(|scenario| factories().map(|factory| (scenario, factory)))
+    {
+        // An F0 programs two bytes at a time: of its many operations, some of each kind.
+        let step = if chip == "L0" { 1 } else { 19 };
+        let operations = run(memories.clone(), scenario, &[]).0.operations;
         let places = [Place::Before, Place::After]
             .into_iter()
             .chain((0..SEEDS).map(Place::Inside));
         let mut found = Vec::new();
         for place in places {
-            for operation in 0..operations {
-                let (memories, losses) = run(scenario, &[Cut { operation, place }]);
-                assert_eq!(losses, 1, "{name}: operation {operation} of {operations}");
-                found.push(check(memories, &format!("{name}: {operation} {place:?}")));
+            for operation in (0..operations).step_by(step) {
+                let (memories, losses) =
+                    run(memories.clone(), scenario, &[Cut { operation, place }]);
+                assert_eq!(
+                    losses, 1,
+                    "{chip}, {name}: operation {operation} of {operations}"
+                );
+                found.push(check(
+                    memories,
+                    &format!("{chip}, {name}: {operation} {place:?}"),
+                ));
             }
         }
         let count = |what| found.iter().filter(|&&found| found == what).count();
         println!(
-            "{name}: {operations} operations, {} cuts: {} old, {} new, {} in update mode",
+            "{chip}, {name}: {operations} operations, {} cuts: {} old, {} new, {} in update mode",
             found.len(),
             count(Found::Old),
             count(Found::New),
@@ -238,28 +262,33 @@ fn every_operation_may_be_cut() {
 fn a_second_cut_may_come_while_it_goes_on() {
     quiet();
     let mut random = Random(42);
-    let mut twice = 0;
-    let operations = run(update_to_new, &[]).0.operations;
-    for _ in 0..PAIRS {
-        let place = |random: &mut Random| match random.below(3) {
-            0 => Place::Before,
-            1 => Place::After,
-            _ => Place::Inside(random.next()),
-        };
-        let first = Cut {
-            operation: random.below(operations),
-            place: place(&mut random),
-        };
-        let second = Cut {
-            operation: first.operation + 1 + random.below(operations / 2),
-            place: place(&mut random),
-        };
-        let (memories, losses) = run(update_to_new, &[first, second]);
-        twice += u64::from(losses == 2);
-        check(memories, &format!("{first:?}, {second:?}"));
+    for (chip, memories) in factories() {
+        let mut twice = 0;
+        let operations = run(memories.clone(), update_to_new, &[]).0.operations;
+        for _ in 0..PAIRS / 2 {
+            let place = |random: &mut Random| match random.below(3) {
+                0 => Place::Before,
+                1 => Place::After,
+                _ => Place::Inside(random.next()),
+            };
+            let first = Cut {
+                operation: random.below(operations),
+                place: place(&mut random),
+            };
+            let second = Cut {
+                operation: first.operation + 1 + random.below(operations / 2),
+                place: place(&mut random),
+            };
+            let (memories, losses) = run(memories.clone(), update_to_new, &[first, second]);
+            twice += u64::from(losses == 2);
+            check(memories, &format!("{chip}: {first:?}, {second:?}"));
+        }
+        println!(
+            "{chip}: {} pairs, {twice} of them with both cuts",
+            PAIRS / 2
+        );
+        assert!(twice > PAIRS / 4);
     }
-    println!("{PAIRS} pairs, {twice} of them with both cuts");
-    assert!(twice > PAIRS / 2);
 }
 
 #[test]
@@ -446,7 +475,13 @@ fn pages_that_are_equal_are_not_written_again() {
 
 #[test]
 fn an_upload_goes_on_after_the_cable_was_out() {
-    let (mut conversation, device) = logger();
+    for (_, memories) in factories() {
+        goes_on(memories);
+    }
+}
+
+fn goes_on(memories: Memories) {
+    let (mut conversation, device) = connect(Logger::direct(memories));
     enter_update_mode(&mut conversation);
     let file = new();
     announce(&mut conversation, &file).unwrap();

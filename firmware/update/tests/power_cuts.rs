@@ -67,10 +67,26 @@ fn stage_and_forget(logger: Logger) -> Logger {
     conversation.into_link()
 }
 
+/// Updated, then sent back to the image before.
+fn update_and_go_back(logger: Logger) -> Logger {
+    let (mut conversation, _) = connect(update_to_new(logger));
+    if block_on(conversation.tell(CommonRequest::GoBack)).is_ok() {
+        let _ = block_on(conversation.tell(CommonRequest::Reboot));
+        if block_on(conversation.reopen(Duration::ZERO)).is_ok() {
+            let digest = old().digest();
+            let _ = block_on(conversation.tell(CommonRequest::Confirm { digest }));
+        }
+    }
+    conversation.into_link()
+}
+
 type Scenario = fn(Logger) -> Logger;
 
-const SCENARIOS: [(&str, Scenario); 2] =
-    [("update", update_to_new), ("rollback", stage_and_forget)];
+const SCENARIOS: [(&str, Scenario); 3] = [
+    ("update", update_to_new),
+    ("rollback", stage_and_forget),
+    ("going back", update_and_go_back),
+];
 
 fn factory() -> Memories {
     Logger::with(old()).memories()

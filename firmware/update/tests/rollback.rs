@@ -54,6 +54,17 @@ fn restart(conversation: &mut Conversation<Logger>) -> Device {
     })
 }
 
+/// The image before is installed, without being sent.
+fn go_back(conversation: &mut Conversation<Logger>) -> Device {
+    block_on(conversation.tell(CommonRequest::GoBack)).unwrap();
+    restart(conversation)
+}
+
+fn confirm(conversation: &mut Conversation<Logger>, device: &Device) {
+    let digest = device.running.unwrap().digest;
+    block_on(conversation.tell(CommonRequest::Confirm { digest })).unwrap();
+}
+
 /// The first page of the image in each slot cannot be read any more.
 fn spoil_kept_images(logger: &Logger) {
     logger.change(|memories| {
@@ -77,6 +88,59 @@ fn a_kept_image_that_rotted_is_stored_anew_before_it_is_needed() {
     }
     assert_eq!(runs(&device), Some(2));
     assert_eq!(device.outcome, Outcome::Reverted(version(3).version()));
+}
+
+#[test]
+fn the_image_before_comes_back_without_being_sent_and_forth_again() {
+    let (mut conversation, device) = connect(Logger::with(&version(1)));
+    install(&mut conversation, &device, &version(2));
+    for expected in [1, 2, 1] {
+        let device = go_back(&mut conversation);
+        assert_eq!(runs(&device), Some(expected));
+        assert!(matches!(device.phase, Phase::Trial { .. }));
+        let before = device.previous.unwrap().version.major;
+        assert_eq!(before, 3 - expected);
+        let refused = block_on(conversation.tell(CommonRequest::GoBack));
+        assert!(refused.is_err(), "the trial comes first");
+        confirm(&mut conversation, &device);
+    }
+    let device = block_on(Device::read(&mut conversation)).unwrap();
+    let after = install(&mut conversation, &device, &version(3));
+    assert_eq!(runs(&after), Some(3));
+}
+
+#[test]
+fn going_back_to_an_image_that_is_never_confirmed_is_taken_back_too() {
+    let (mut conversation, device) = connect(Logger::with(&version(1)));
+    install(&mut conversation, &device, &version(2));
+    let mut device = go_back(&mut conversation);
+    for _ in 0..3 {
+        device = restart(&mut conversation);
+    }
+    assert_eq!(runs(&device), Some(2));
+    assert_eq!(device.outcome, Outcome::Reverted(version(1).version()));
+}
+
+#[test]
+fn there_is_no_way_back_where_nothing_is_kept_or_it_rotted_or_is_forbidden() {
+    let (mut conversation, device) = connect(Logger::with(&version(1)));
+    assert!(block_on(conversation.tell(CommonRequest::GoBack)).is_err());
+    install(&mut conversation, &device, &image(2, PAYLOAD, 5));
+    let device = go_back(&mut conversation);
+    assert_eq!(runs(&device), Some(2), "1 has a lower counter");
+    assert_eq!(
+        device.outcome,
+        Outcome::Refused(
+            version(1).version(),
+            protocol::image::ImageError::CounterTooLow
+        )
+    );
+    install(&mut conversation, &device, &image(3, PAYLOAD, 5));
+    spoil_kept_images(conversation.link());
+    let device = go_back(&mut conversation);
+    assert_eq!(runs(&device), Some(3));
+    let device = install(&mut conversation, &device, &image(4, PAYLOAD, 5));
+    assert_eq!(runs(&device), Some(4));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use host::conversation::TalkError;
 use host::protocol::message::CommonRequest;
 
 use super::symbols::Symbols;
-use super::{FULL, updated};
+use super::{FULL, recording, updated};
 use crate::faults::APPLICATION;
-use crate::{SAMPLE, built, connect, factory_logger, firmware};
+use crate::{SAMPLE, built, connect, download, factory_logger, firmware};
 
 /// The program in the first full slot.
 const SENDING: &str = "logger-1.0.0.elf";
@@ -46,6 +46,10 @@ pub fn print() {
     };
     let good = |result: Result<(), TalkError>| result.unwrap_or_else(|error| panic!("{error}"));
 
+    let mut recorded = recording::logger_with_a_log();
+    recorded.link().sample();
+    download(&mut recorded);
+    stage("download", recorded.link().take_samples());
     conversation.link().sample();
     good(block_on(conversation.upload(b.digest(), b.image(), |_| {})));
     stage("upload", conversation.link().take_samples());

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use emulator::fault::{CutPoint, Place};
 use host::protocol::device::Program;
 use logdock_tests::Random;
-use logdock_tests::faults::{Moment, Prover, Scenario, places};
+use logdock_tests::faults::{Moment, Prover, Scenario, Written, places};
 use logdock_tests::frames::bombard;
 
 /// Torn outcomes of each operation.
@@ -36,8 +36,8 @@ struct Extent {
 }
 
 const SHORT: Extent = Extent {
-    cuts: 150,
-    pairs: 40,
+    cuts: 60,
+    pairs: 16,
     pairs_of_one: 2,
     frames: 20_000,
 };
@@ -55,9 +55,9 @@ option bytes and NAND, and frames of all kinds.
 Usage: faults [--full] [--campaign NAME] [--jobs N]
 
   --full            every operation cut before, inside (8 outcomes) and after it, 4,000 second cuts of each scenario
-                    whose recoveries can be cut, 1,000,000 frames at each program; takes an hour or two
-  --campaign NAME   one campaign alone: first-start, update, rollback, reinstall, settings, frames-application,
-                    frames-bootloader
+                    whose recoveries can be cut, 1,000,000 frames at each program; takes some hours
+  --campaign NAME   one campaign alone: first-start, update, rollback, reinstall, settings, recording,
+                    frames-application, frames-bootloader
   --jobs N          as many at a time; without it, one for each core
 
 A logger comes up from a cut with nothing but its memories. Cuts that leave the same memories, byte for byte, are proven
@@ -257,7 +257,9 @@ fn cut_power(prover: &Prover, scenario: Scenario, extent: &Extent, jobs: usize) 
     let machine_after = |this: Try| moments[this.moment].cut(this.point);
     in_parallel(prover, "cuts", cuts.len(), jobs, |index| {
         let this = cuts[index];
-        let recovery = machine_after(this).and_then(|machine| prover.recovery(&machine, scenario));
+        let written = Written::of(&moments[this.moment].machine);
+        let recovery =
+            machine_after(this).and_then(|machine| prover.recovery(&machine, scenario, &written));
         match recovery {
             Ok(recovery) => drop(recoveries[index].set(recovery.operations)),
             Err(why) => fail(format!("{:?}", this.point), why),
@@ -276,7 +278,11 @@ fn cut_power(prover: &Prover, scenario: Scenario, extent: &Extent, jobs: usize) 
         |index| {
             let (number, seconds) = &firsts[index];
             let this = cuts[*number];
-            let recovered = machine_after(this).and_then(|machine| prover.moments(&machine));
+            let mut torn = Written::default();
+            let recovered = machine_after(this).and_then(|machine| {
+                torn = Written::of(&machine).without(&Written::of(&moments[this.moment].machine));
+                prover.moments(&machine)
+            });
             for &(operation, place) in seconds {
                 let second = recovered
                     .as_ref()
@@ -290,7 +296,8 @@ fn cut_power(prover: &Prover, scenario: Scenario, extent: &Extent, jobs: usize) 
                             .find(|moment| moment.operations.contains(&operation))
                             .ok_or("it recovered otherwise than before")?;
                         let machine = moment.cut(CutPoint { operation, place })?;
-                        prover.recovery(&machine, scenario)
+                        let written = Written::of(&moment.machine).without(&torn);
+                        prover.recovery(&machine, scenario, &written)
                     });
                 if let Err(why) = second {
                     fail(format!("{:?}, then {operation} {place:?}", this.point), why);

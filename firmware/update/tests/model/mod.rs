@@ -19,11 +19,13 @@ use protocol::device::{CLASS_ID, Program, SerialNumber, VENDOR_ID};
 use protocol::image::{HEADER_SIZE, MAGIC, PROTECTED_MAGIC, TLV_MAGIC, Target, Version, tlv};
 use protocol::message::{CommonRequest, Never, Refusal};
 use sha2::{Digest, Sha256};
+use update::MAX_DATA;
 use update::boot::Decision;
 use update::direct::NoNand;
-use update::engine::{Engine, Identity};
+use update::engine::{Engine, FREE_EEPROM, Identity};
 use update::memory::*;
-use update::server::{Handler, Reply, Server};
+use update::records::Records;
+use update::server::{Handler, Line, Reply, Server};
 use update::store::END_BLOCK;
 
 /// First address of the slot.
@@ -58,6 +60,10 @@ pub struct Cut {
 pub struct Memories {
     pub flash: Vec<u8>,
     pub eeprom: Vec<u32>,
+    /// Of a chip with pages of 2 KB that erase to 0xFF, and no EEPROM.
+    pub f0: bool,
+    /// Two pages of flash in the place of EEPROM.
+    pub records: Vec<u8>,
     /// Pages that were ever written; the others are erased.
     nand: Vec<Option<Rc<Page>>>,
     /// Blocks whose erase and program fail from now on.
@@ -111,7 +117,9 @@ impl Random {
 impl Memories {
     fn new() -> Self {
         Memories {
-            flash: vec![ERASED; SLOT_SIZE],
+            flash: vec![L0_ERASED; SLOT_SIZE],
+            f0: false,
+            records: vec![F0_ERASED; 2 * F0_PAGE],
             eeprom: vec![0; 512],
             nand: vec![None; (END_BLOCK * NAND_BLOCK_PAGES) as usize],
             failing: Vec::new(),
@@ -144,6 +152,14 @@ impl Memories {
             Some(Place::After) => change(self, None),
         }
         panic_any(PowerLost);
+    }
+
+    /// What a factory has written, on the other chip: what it has not is erased there.
+    pub fn on_f0(mut self) -> Memories {
+        let used = self.flash.iter().rposition(|&byte| byte != L0_ERASED);
+        self.flash[used.map_or(0, |last| last + 1)..].fill(F0_ERASED);
+        self.f0 = true;
+        self
     }
 
     /// Marks a NAND block bad, as its maker does.
@@ -181,7 +197,21 @@ impl Memories {
 
 type Shared = Rc<RefCell<Memories>>;
 
-struct ModelFlash(Shared);
+/// Geometries: bytes of a page, bytes that are programmed at once, what is erased.
+type L0Flash = ModelFlash<L0_PAGE, 64, L0_ERASED>;
+type F0Flash = ModelFlash<F0_PAGE, 2, F0_ERASED>;
+const L0_PAGE: usize = 128;
+const L0_ERASED: u8 = 0x00;
+const F0_PAGE: usize = 2048;
+const F0_ERASED: u8 = 0xFF;
+
+/// One of the flashes of [`Memories`].
+struct ModelFlash<const PAGE: usize, const UNIT: usize, const ERASED: u8>(
+    Shared,
+    fn(&mut Memories) -> &mut Vec<u8>,
+);
+/// The other one, behind the slot of a chip without EEPROM.
+struct RecordPages(F0Flash);
 struct ModelEeprom(Shared);
 struct ModelNand(Shared);
 
@@ -196,59 +226,84 @@ fn mix(random: Option<&mut Random>, cells: &mut [u8], new: impl Fn(usize) -> u8)
     }
 }
 
-impl Flash for ModelFlash {
+impl<const PAGE: usize, const UNIT: usize, const ERASED: u8> Flash
+    for ModelFlash<PAGE, UNIT, ERASED>
+{
     const SIZE: u32 = SLOT_SIZE as u32;
+    type Page = [u8; PAGE];
+    const UNIT: usize = UNIT;
+    const ERASED: u8 = ERASED;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         let offset = offset as usize;
-        out.copy_from_slice(&self.0.borrow().flash[offset..offset + out.len()]);
+        let mut memories = self.0.borrow_mut();
+        out.copy_from_slice(&(self.1)(&mut memories)[offset..offset + out.len()]);
     }
 
     fn erase_page(&mut self, offset: u32) -> Result<(), WriteFailed> {
         let offset = offset as usize;
-        assert_eq!(offset % FLASH_PAGE, 0);
+        assert_eq!(offset % PAGE, 0);
+        let cells = self.1;
         self.0.borrow_mut().operation(|memories, random| {
-            mix(
-                random,
-                &mut memories.flash[offset..offset + FLASH_PAGE],
-                |_| ERASED,
-            );
+            let page = &mut cells(memories)[offset..offset + PAGE];
+            mix(random, page, |_| ERASED);
         });
         Ok(())
     }
 
-    fn program_half_page(
-        &mut self,
-        offset: u32,
-        data: &[u8; HALF_PAGE],
-    ) -> Result<(), WriteFailed> {
+    fn program(&mut self, offset: u32, unit: &[u8]) -> Result<(), WriteFailed> {
         let offset = offset as usize;
-        assert_eq!(offset % HALF_PAGE, 0);
+        assert_eq!((offset % UNIT, unit.len()), (0, UNIT));
+        let cells = self.1;
         let mut memories = self.0.borrow_mut();
-        // NOTZEROERR.
-        if memories.flash[offset..offset + HALF_PAGE]
+        // NOTZEROERR, PGERR.
+        if cells(&mut memories)[offset..offset + UNIT]
             .iter()
             .any(|&byte| byte != ERASED)
         {
             return Err(WriteFailed);
         }
         memories.operation(|memories, random| {
-            mix(
-                random,
-                &mut memories.flash[offset..offset + HALF_PAGE],
-                |index| data[index],
-            );
+            let target = &mut cells(memories)[offset..offset + UNIT];
+            mix(random, target, |index| unit[index]);
         });
         Ok(())
     }
 }
 
+impl Flash for RecordPages {
+    const SIZE: u32 = 2 * F0_PAGE as u32;
+    type Page = [u8; F0_PAGE];
+    const UNIT: usize = F0Flash::UNIT;
+    const ERASED: u8 = F0_ERASED;
+
+    fn read(&self, offset: u32, out: &mut [u8]) {
+        self.0.read(offset, out);
+    }
+
+    fn erase_page(&mut self, offset: u32) -> Result<(), WriteFailed> {
+        self.0.erase_page(offset)
+    }
+
+    fn program(&mut self, offset: u32, unit: &[u8]) -> Result<(), WriteFailed> {
+        self.0.program(offset, unit)
+    }
+}
+
+/// What lies behind is the application's: nothing of it may make a difference to an update. (So it is with the NAND, where
+/// the model ends with the image store.)
+fn assert_is_the_engines(offset: u32) {
+    assert!(offset < FREE_EEPROM, "offset {offset:#x} of EEPROM");
+}
+
 impl Eeprom for ModelEeprom {
     fn read_word(&self, offset: u32) -> u32 {
+        assert_is_the_engines(offset);
         self.0.borrow().eeprom[offset as usize / 4]
     }
 
     fn write_word(&mut self, offset: u32, word: u32) -> Result<(), WriteFailed> {
+        assert_is_the_engines(offset);
         let index = offset as usize / 4;
         self.0.borrow_mut().operation(|memories, random| {
             let mut cells = memories.eeprom[index].to_le_bytes();
@@ -412,7 +467,7 @@ pub fn image(major: u8, payload: usize, counter: u32) -> FirmwareFile {
     let start = bytes.len();
     // Two pages in three are the same in all versions.
     for index in 0..payload {
-        let common = !(index / FLASH_PAGE).is_multiple_of(3);
+        let common = !(index / L0_PAGE).is_multiple_of(3);
         bytes.push(if common {
             (index / 3) as u8
         } else {
@@ -440,14 +495,12 @@ pub fn image(major: u8, payload: usize, counter: u32) -> FirmwareFile {
     FirmwareFile::read("image.bin", &bytes).expect("a whole image")
 }
 
-type ModelEngine<N> = Engine<ModelFlash, ModelEeprom, N>;
-
-struct Updater<N> {
-    engine: ModelEngine<N>,
+struct Updater<F, E, N> {
+    engine: Engine<F, E, N>,
     program: Program,
 }
 
-impl<N: Nand> Handler for Updater<N> {
+impl<F: Flash, E: Eeprom, N: Nand> Handler for Updater<F, E, N> {
     type Request<'r> = Never;
 
     fn common(
@@ -467,21 +520,28 @@ impl<N: Nand> Handler for Updater<N> {
     }
 }
 
+/// The call of a function in the place of a wire: nothing is ever under way.
+struct Direct;
+
+impl Line for Direct {
+    const WINDOW: u16 = 8 * MAX_DATA as u16;
+}
+
 /// What runs, whatever its memories.
 trait Turn {
     fn work(&mut self, server: &mut Server);
     fn restart_requested(&self) -> bool;
 }
 
-impl<N: Nand + 'static> Updater<N> {
-    fn boxed(engine: ModelEngine<N>, program: Program) -> Box<dyn Turn> {
+impl<F: Flash + 'static, E: Eeprom + 'static, N: Nand + 'static> Updater<F, E, N> {
+    fn boxed(engine: Engine<F, E, N>, program: Program) -> Box<dyn Turn> {
         Box::new(Updater { engine, program })
     }
 }
 
-impl<N: Nand> Turn for Updater<N> {
+impl<F: Flash, E: Eeprom, N: Nand> Turn for Updater<F, E, N> {
     fn work(&mut self, server: &mut Server) {
-        server.work(self);
+        server.work(self, &mut Direct);
     }
 
     fn restart_requested(&self) -> bool {
@@ -495,11 +555,21 @@ struct Running {
     server: Server,
 }
 
+/// What it is built of.
+#[derive(Clone, Copy)]
+enum Board {
+    /// An STM32L0 with NAND.
+    WithNand,
+    /// An STM32L0 alone.
+    Direct,
+    /// An STM32F0 alone: large pages, erased to 0xFF, no EEPROM.
+    F0,
+}
+
 /// A logger, and the way to it. It restarts or loses power by itself; [`Link::reopen`] finds it as it is.
 pub struct Logger {
     memories: Shared,
-    /// It has no NAND.
-    direct: bool,
+    board: Board,
     running: Option<Running>,
     /// Whether the latest start found an application.
     pub started: bool,
@@ -518,18 +588,23 @@ impl Logger {
 
     /// Switched off, with these memories.
     pub fn from(memories: Memories) -> Logger {
-        Logger::new(memories, false)
+        Logger::new(memories, Board::WithNand)
     }
 
     /// The same on a board without NAND.
     pub fn direct(memories: Memories) -> Logger {
-        Logger::new(memories, true)
+        let board = if memories.f0 {
+            Board::F0
+        } else {
+            Board::Direct
+        };
+        Logger::new(memories, board)
     }
 
-    fn new(memories: Memories, direct: bool) -> Logger {
+    fn new(memories: Memories, board: Board) -> Logger {
         Logger {
             memories: Rc::new(RefCell::new(memories)),
-            direct,
+            board,
             running: None,
             started: false,
             incoming: Vec::new(),
@@ -578,26 +653,22 @@ impl Logger {
         self.running = None;
         while self.running.is_none() {
             self.powered(|logger| {
-                let program = |decision| match decision {
-                    Decision::Start => Program::Application,
-                    Decision::Wait => Program::Bootloader,
-                };
-                let updater;
-                let program = if logger.direct {
-                    let mut engine = logger.engine(NoNand::<1>::new());
-                    let program = program(engine.boot());
-                    updater = match program {
-                        Program::Bootloader => Updater::boxed(engine, program),
-                        Program::Application => {
-                            Updater::boxed(logger.engine(NoNand::<0>::new()), program)
-                        }
-                    };
-                    program
-                } else {
-                    let mut engine = logger.engine(ModelNand(logger.memories.clone()));
-                    let program = program(engine.boot());
-                    updater = Updater::boxed(engine, program);
-                    program
+                let (updater, program) = match logger.board {
+                    Board::WithNand => {
+                        let nand = ModelNand(logger.memories.clone());
+                        let mut engine =
+                            Engine::new(logger.l0(), logger.eeprom(), nand, identity());
+                        let program = program(engine.boot());
+                        (Updater::boxed(engine, program), program)
+                    }
+                    Board::Direct => without_nand(|| (logger.l0(), logger.eeprom())),
+                    Board::F0 => without_nand(|| {
+                        let slot: F0Flash =
+                            ModelFlash(logger.memories.clone(), |memories| &mut memories.flash);
+                        let records =
+                            ModelFlash(logger.memories.clone(), |memories| &mut memories.records);
+                        (slot, Records(RecordPages(records)))
+                    }),
                 };
                 logger.started = program == Program::Application;
                 let mut server = Server::new();
@@ -607,14 +678,12 @@ impl Logger {
         }
     }
 
-    fn engine<N: Nand>(&self, nand: N) -> ModelEngine<N> {
-        let memories = &self.memories;
-        Engine::new(
-            ModelFlash(memories.clone()),
-            ModelEeprom(memories.clone()),
-            nand,
-            identity(),
-        )
+    fn l0(&self) -> L0Flash {
+        ModelFlash(self.memories.clone(), |memories| &mut memories.flash)
+    }
+
+    fn eeprom(&self) -> ModelEeprom {
+        ModelEeprom(self.memories.clone())
     }
 
     fn exchange(&mut self, mut bytes: &[u8]) {
@@ -648,6 +717,31 @@ impl Logger {
             self.running = None;
         }
     }
+}
+
+fn program(decision: Decision) -> Program {
+    match decision {
+        Decision::Start => Program::Application,
+        Decision::Wait => Program::Bootloader,
+    }
+}
+
+/// What runs on a board without NAND.
+fn without_nand<F: Flash + 'static, E: Eeprom + 'static>(
+    memories: impl Fn() -> (F, E),
+) -> (Box<dyn Turn>, Program) {
+    let (flash, eeprom) = memories();
+    let mut engine = Engine::new(flash, eeprom, NoNand::<1>::new(), identity());
+    let program = program(engine.boot());
+    let updater = match program {
+        Program::Bootloader => Updater::boxed(engine, program),
+        Program::Application => {
+            let (flash, eeprom) = memories();
+            let engine = Engine::new(flash, eeprom, NoNand::<0>::new(), identity());
+            Updater::boxed(engine, program)
+        }
+    };
+    (updater, program)
 }
 
 impl Link for Logger {

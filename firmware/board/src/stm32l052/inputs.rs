@@ -13,7 +13,7 @@ use stm32_metapac::{EXTI, GPIOA, Interrupt, RCC};
 
 /// Pins of port A, and lines of EXTI: port A is what they come from after reset.
 const EVENT: usize = 8;
-const CABLE: usize = 9;
+pub(crate) const CABLE: usize = 9;
 /// The NAND's answer, which nobody drives while it is not selected.
 const NAND_MISO: usize = 6;
 

@@ -2,12 +2,13 @@
 //!
 //! Source of commands and bits: W25N01GV data sheet, revision G, sections 7 and 8.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use crate::watchdog;
+use stm32_metapac::bdma::vals::Dir;
 use stm32_metapac::gpio::vals::{Moder, Ospeedr};
 use stm32_metapac::spi::vals::{Br, Mstr};
-use stm32_metapac::{GPIOA, RCC, SPI1};
+use stm32_metapac::{DMA1, GPIOA, RCC, SPI1};
 use update::memory::{NAND_BLOCK_PAGES, NAND_PAGE, Nand, Unreadable, WriteFailed};
 
 /// JEDEC identity of the W25N01GV.
@@ -46,6 +47,11 @@ mod status {
     pub const UNCORRECTABLE: u8 = 1 << 5;
 }
 
+/// Channels of DMA for SPI1, counted from 0, and the number by which they know it (RM0376, table "DMA1 requests").
+const RECEIVE: usize = 1;
+const SEND: usize = 2;
+const SPI1_REQUEST: u8 = 1;
+
 /// The longest operation is a block erase, 10 ms; one look at the status takes at least 1.5 µs.
 const STATUS_READS: u32 = 10_000;
 
@@ -72,6 +78,11 @@ impl SpiNand {
     fn start(&mut self) {
         RCC.gpioenr().modify(|w| w.set_gpioaen(true));
         RCC.apb2enr().modify(|w| w.set_spi1en(true));
+        RCC.ahbenr().modify(|w| w.set_dma1en(true));
+        DMA1.cselr().modify(|w| {
+            w.set_cs(RECEIVE, SPI1_REQUEST);
+            w.set_cs(SEND, SPI1_REQUEST);
+        });
         deselect();
         GPIOA.ospeedr().modify(|w| {
             for pin in 4..8 {
@@ -93,12 +104,12 @@ impl SpiNand {
             w.set_ssi(true);
             w.set_spe(true);
         });
-        transfer(&[command::RESET], &[], &mut []);
+        order(&[command::RESET]);
         let mut identity = [0; 3];
         if self.wait().is_none() {
             return;
         }
-        transfer(&[command::READ_ID, 0], &[], &mut identity);
+        take(&[command::READ_ID, 0], &mut identity);
         if identity != IDENTITY {
             return;
         }
@@ -107,7 +118,7 @@ impl SpiNand {
             (status::PROTECTION, status::UNPROTECTED),
             (status::CONFIGURATION, status::ECC_AND_BUFFER),
         ] {
-            transfer(&[command::WRITE_STATUS, register, value], &[], &mut []);
+            order(&[command::WRITE_STATUS, register, value]);
         }
         self.ready = true;
     }
@@ -116,7 +127,7 @@ impl SpiNand {
     fn wait(&self) -> Option<u8> {
         for _ in 0..STATUS_READS {
             let mut state = [0];
-            transfer(&[command::READ_STATUS, status::STATE], &[], &mut state);
+            take(&[command::READ_STATUS, status::STATE], &mut state);
             if state[0] & status::BUSY == 0 {
                 return Some(state[0]);
             }
@@ -127,7 +138,7 @@ impl SpiNand {
     /// A command that takes a page address, and its status.
     fn on_page(&mut self, command: u8, page: u32) -> Option<u8> {
         let [_, _, high, low] = page.to_be_bytes();
-        transfer(&[command, 0, high, low], &[], &mut []);
+        order(&[command, 0, high, low]);
         watchdog::feed();
         let state = self.wait();
         // It has stopped answering: it is looked for, and unlocked, anew.
@@ -161,7 +172,7 @@ impl Nand for SpiNand {
 
     fn read(&mut self, column: u16, out: &mut [u8]) {
         let [high, low] = column.to_be_bytes();
-        transfer(&[command::READ_BUFFER, high, low, 0], &[], out);
+        take(&[command::READ_BUFFER, high, low, 0], out);
     }
 
     fn program(&mut self, page: u32, column: u16, data: &[u8]) -> Result<(), WriteFailed> {
@@ -169,11 +180,14 @@ impl Nand for SpiNand {
             return Err(WriteFailed);
         }
         let [high, low] = column.to_be_bytes();
-        transfer(&[command::WRITE_ENABLE], &[], &mut []);
-        transfer(&[command::LOAD_BUFFER, high, low], data, &mut []);
+        order(&[command::WRITE_ENABLE]);
+        give(&[command::LOAD_BUFFER, high, low], data);
         match self.on_page(command::PROGRAM, page) {
             Some(state) if state & status::PROGRAM_FAILED == 0 => Ok(()),
-            _ => Err(WriteFailed),
+            _ => {
+                self.ready = false;
+                Err(WriteFailed)
+            }
         }
     }
 
@@ -181,10 +195,13 @@ impl Nand for SpiNand {
         if !self.is_there() {
             return Err(WriteFailed);
         }
-        transfer(&[command::WRITE_ENABLE], &[], &mut []);
+        order(&[command::WRITE_ENABLE]);
         match self.on_page(command::ERASE_BLOCK, block * NAND_BLOCK_PAGES) {
             Some(state) if state & status::ERASE_FAILED == 0 => Ok(()),
-            _ => Err(WriteFailed),
+            _ => {
+                self.ready = false;
+                Err(WriteFailed)
+            }
         }
     }
 
@@ -210,20 +227,71 @@ fn deselect() {
     GPIOA.bsrr().write(|w| w.set_bs(4, true));
 }
 
-/// One command: its bytes and what follows them go out, then `input` is filled.
-fn transfer(command: &[u8], output: &[u8], input: &mut [u8]) {
-    select();
-    for &byte in command.iter().chain(output) {
-        exchange(byte);
-    }
-    for byte in input {
-        *byte = exchange(0);
-    }
-    deselect();
+/// A command of these bytes alone.
+fn order(command: &[u8]) {
+    transfer(command, 0, 0, false);
 }
 
-fn exchange(byte: u8) -> u8 {
-    SPI1.dr().write(|w| w.set_dr(byte.into()));
-    while !SPI1.sr().read().rxne() {}
-    SPI1.dr().read().dr() as u8
+/// A command and the bytes that belong to it.
+fn give(command: &[u8], data: &[u8]) {
+    transfer(command, data.as_ptr() as u32, data.len(), false);
+}
+
+/// A command and what is answered to it.
+fn take(command: &[u8], data: &mut [u8]) {
+    transfer(command, data.as_mut_ptr() as u32, data.len(), true);
+}
+
+/// Sends a command; then DMA sends the bytes at `address`, and puts what comes in their place when it is to `receive`.
+///
+/// It is done when this returns: the bytes are lent for no longer than the caller has them.
+#[inline(never)]
+fn transfer(command: &[u8], address: u32, length: usize, receive: bool) {
+    // What was written to the bytes is in memory, and what is read of them later is read anew.
+    compiler_fence(Ordering::SeqCst);
+    select();
+    for &byte in command {
+        SPI1.dr().write(|w| w.set_dr(byte.into()));
+        while !SPI1.sr().read().rxne() {}
+        SPI1.dr().read();
+    }
+    if length > 0 {
+        // While it answers, the NAND does not look at what is sent: the place of its answer serves.
+        stream(address, length, receive);
+    }
+    deselect();
+    compiler_fence(Ordering::SeqCst);
+}
+
+#[inline(always)]
+fn stream(address: u32, length: usize, receive: bool) {
+    let channels = [DMA1.ch(RECEIVE), DMA1.ch(SEND)];
+    for channel in channels {
+        channel.par().write_value(SPI1.dr().as_ptr() as u32);
+        channel.mar().write_value(address);
+        channel.ndtr().write(|w| w.set_ndt(length as u16));
+    }
+    let [receiving, sending] = channels;
+    SPI1.cr2().write(|w| {
+        w.set_rxdmaen(receive);
+        w.set_txdmaen(true);
+    });
+    receiving.cr().write(|w| {
+        w.set_minc(true);
+        w.set_en(receive);
+    });
+    sending.cr().write(|w| {
+        w.set_dir(Dir::FROM_MEMORY);
+        w.set_minc(true);
+        w.set_en(true);
+    });
+    while channels[usize::from(!receive)].ndtr().read().ndt() > 0 {}
+    while !SPI1.sr().read().txe() || SPI1.sr().read().bsy() {}
+    for channel in channels {
+        channel.cr().write(|w| w.set_en(false));
+    }
+    SPI1.cr2().write(|_| ());
+    // What came while nothing was to be received: reading both registers forgets that it was too much.
+    SPI1.dr().read();
+    SPI1.sr().read();
 }

@@ -7,13 +7,17 @@
 use core::ptr;
 
 use stm32_metapac::FLASH;
-use update::memory::{Eeprom, FLASH_PAGE, Flash, HALF_PAGE, WriteFailed};
+use update::memory::{Eeprom, Flash, WriteFailed};
 
 use crate::memory_map::{
     APPLICATION, APPLICATION_SIZE, BOOTLOADER_SIZE, EEPROM, EEPROM_SIZE, SECTOR_SIZE,
     WRITE_PROTECTION,
 };
 use crate::watchdog;
+
+/// Bytes of a page, which is erased at once, and of a half-page, which is programmed at once (RM0376, 3.3.1).
+const PAGE: usize = 128;
+const HALF_PAGE: usize = PAGE / 2;
 
 /// Opens PECR for the time of one operation.
 struct Unlocked;
@@ -119,6 +123,9 @@ fn slot_address(offset: u32, length: usize) -> Result<u32, WriteFailed> {
 
 impl Flash for ApplicationFlash {
     const SIZE: u32 = APPLICATION_SIZE;
+    type Page = [u8; PAGE];
+    const UNIT: usize = HALF_PAGE;
+    const ERASED: u8 = 0x00;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         let end = offset as usize + out.len();
@@ -132,7 +139,7 @@ impl Flash for ApplicationFlash {
     }
 
     fn erase_page(&mut self, offset: u32) -> Result<(), WriteFailed> {
-        let address = slot_address(offset, FLASH_PAGE)?;
+        let address = slot_address(offset, PAGE)?;
         let unlocked = Unlocked::flash();
         FLASH.pecr().modify(|w| {
             w.set_erase(true);
@@ -143,14 +150,10 @@ impl Flash for ApplicationFlash {
         unlocked.finish()
     }
 
-    fn program_half_page(
-        &mut self,
-        offset: u32,
-        data: &[u8; HALF_PAGE],
-    ) -> Result<(), WriteFailed> {
+    fn program(&mut self, offset: u32, half_page: &[u8]) -> Result<(), WriteFailed> {
         let address = slot_address(offset, HALF_PAGE)?;
         let mut words = [0; HALF_PAGE / 4];
-        let (bytes, _) = data.as_chunks::<4>();
+        let (bytes, _) = half_page.as_chunks::<4>();
         for (word, bytes) in words.iter_mut().zip(bytes) {
             *word = u32::from_le_bytes(*bytes);
         }

@@ -57,7 +57,10 @@ impl Power {
         interrupt::free(|_| {
             // SAFETY: it wakes the core, but while interrupts are off no handler runs, and it is masked again before.
             unsafe { NVIC::unmask(Interrupt::RTC) };
-            cortex_m::asm::wfi();
+            // Its interrupt is handled, and over, when the cable was plugged in just before.
+            if !inputs::usb_powered() {
+                cortex_m::asm::wfi();
+            }
             NVIC::mask(Interrupt::RTC);
         });
         self.scb.clear_sleepdeep();
