@@ -259,19 +259,18 @@ impl<L: Link> Conversation<L> {
     }
 
     /// The same, at whatever rate.
-    async fn common<T>(
-        &mut self,
+    fn common<'a, T: 'a>(
+        &'a mut self,
         tries: usize,
-        request: CommonRequest<'_>,
+        request: CommonRequest<'a>,
         timeout: Duration,
-        read: impl Fn(CommonResponse<'_>) -> Option<T>,
-    ) -> Result<T, TalkError> {
+        read: impl Fn(CommonResponse<'_>) -> Option<T> + 'a,
+    ) -> impl Future<Output = Result<T, TalkError>> + 'a {
         let request = Request::Common(request);
-        self.exchange(tries, request, timeout, |response| match response {
+        self.exchange(tries, request, timeout, move |response| match response {
             Response::Common(response) => read(response),
             Response::Logger(_) => None,
         })
-        .await
     }
 
     /// Asks something that only the application answers.
@@ -285,7 +284,7 @@ impl<L: Link> Conversation<L> {
             TRIES,
             Request::Logger(request),
             ANSWER_TIMEOUT,
-            move |response| match response {
+            |response| match response {
                 Response::Logger(response) => read(response),
                 Response::Common(_) => None,
             },
