@@ -8,7 +8,7 @@
 //!
 //! There is one exception, the next update of a logger at rest. No two of them have the same log, nor have they been
 //! started equally often. Both are the application's business alone: the update engine reads neither, as its own tests
-//! make sure (`firmware/update/tests/model`), and the application has just been seen to start with this very log, twice.
+//! make sure (`firmware/update/tests/model`), and the application has just been seen to start with this very log.
 //! So loggers at rest that differ in nothing else are updated once.
 
 use std::collections::{BTreeMap, HashMap};
