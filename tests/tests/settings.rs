@@ -108,30 +108,6 @@ fn one_bad_value_refuses_all() {
 }
 
 #[test]
-fn the_longest_answers_fit() {
-    let (mut conversation, _) = connect(updated_logger());
-    let settings = block_on(read(&mut conversation)).unwrap();
-    let longest: Vec<_> = settings
-        .iter()
-        .map(|setting| {
-            let value = match &setting.kind {
-                Kind::Text { max_length, .. } => Value::Text("x".repeat(usize::from(*max_length))),
-                Kind::Number { max, .. } => Value::Number(*max),
-                Kind::Choice { options, .. } => Value::Choice(options.len() as u8 - 1),
-                Kind::Toggle { .. } => Value::Toggle(true),
-                Kind::Time => Value::Time(Some(u32::MAX)),
-            };
-            (setting.id, value)
-        })
-        .collect();
-    block_on(write(&mut conversation, &longest)).unwrap();
-    let settings = block_on(read(&mut conversation)).unwrap();
-    for ((id, value), setting) in longest.iter().zip(&settings) {
-        assert_eq!((*id, value), (setting.id, &setting.value));
-    }
-}
-
-#[test]
 fn a_shorter_interval_holds_at_once() {
     let (mut conversation, _) = connect(factory_logger());
     let settings = block_on(read(&mut conversation)).unwrap();
@@ -202,7 +178,7 @@ fn more_than_one_message_holds_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn all_settings_at_their_longest_have_room() {
+fn all_settings_at_their_longest_have_room_in_answers_and_in_memory() {
     let (mut conversation, _) = connect(updated_logger());
     let settings = block_on(read(&mut conversation)).unwrap();
     let longest: Vec<_> = settings
@@ -218,15 +194,16 @@ fn all_settings_at_their_longest_have_room() {
             (setting.id, value)
         })
         .collect();
+    let values = |conversation: &mut _| -> Vec<_> {
+        let settings = block_on(read(conversation)).unwrap();
+        let value = |setting: Setting| (setting.id, setting.value);
+        settings.into_iter().map(value).collect()
+    };
     block_on(write(&mut conversation, &longest)).unwrap();
+    assert_eq!(values(&mut conversation), longest);
     let mut link = conversation.into_link();
     link.machine.power_off();
     link.machine.power_on();
     let (mut conversation, _) = connect(link);
-    let kept: Vec<_> = block_on(read(&mut conversation))
-        .unwrap()
-        .into_iter()
-        .map(|setting| (setting.id, setting.value))
-        .collect();
-    assert_eq!(kept, longest);
+    assert_eq!(values(&mut conversation), longest);
 }
