@@ -66,6 +66,13 @@ pub(crate) enum Connection {
 pub(crate) enum Hindrance {
     /// The chooser was closed without choosing.
     NothingChosen,
+    /// The system or the browser did not open its port.
+    NotOpened {
+        /// Who made what is plugged in, by its USB descriptor.
+        vendor: u16,
+        /// What it is.
+        product: u16,
+    },
     /// The logger that was chosen does not answer as one.
     Failed(TalkError),
 }

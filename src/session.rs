@@ -62,19 +62,21 @@ pub(crate) async fn run(logger: Logger, serial: Option<Serial>, mut orders: Rece
             },
         };
         logger.connection.set(Connection::Connecting);
-        let (returned, error) = match open(link, port).await {
+        let (returned, hindrance) = match open(link, port).await {
             Ok(mut conversation) => {
                 let Err(error) = attend(&mut conversation, logger, &mut orders).await;
-                (conversation.into_link(), error)
+                (conversation.into_link(), Hindrance::Failed(error))
             }
             Err(failed) => failed,
         };
         link = returned;
         link.close().await;
         logger.status.set(None);
-        logger.connection.set(match error {
-            TalkError::Link(LinkError::Lost | LinkError::NotBack) => Connection::Lost,
-            error => Connection::Disconnected(Some(Hindrance::Failed(error))),
+        logger.connection.set(match hindrance {
+            Hindrance::Failed(TalkError::Link(LinkError::Lost | LinkError::NotBack)) => {
+                Connection::Lost
+            }
+            hindrance => Connection::Disconnected(Some(hindrance)),
         });
     }
 }
@@ -119,16 +121,21 @@ async fn next_port(link: &mut AnyLink, orders: &mut Receiver<Order>) -> Option<P
 async fn open(
     mut link: AnyLink,
     port: Port,
-) -> Result<Conversation<AnyLink>, (AnyLink, TalkError)> {
+) -> Result<Conversation<AnyLink>, (AnyLink, Hindrance)> {
     let mut tries = 1;
     while let Err(error) = link.open(port.clone()).await {
         if tries == OPEN_TRIES {
-            return Err((link, error.into()));
+            let hindrance = match port.identity() {
+                Some((vendor, product)) => Hindrance::NotOpened { vendor, product },
+                None => Hindrance::Failed(error.into()),
+            };
+            return Err((link, hindrance));
         }
         tries += 1;
         link.sleep(OPEN_PAUSE).await;
     }
-    Conversation::open(link).await
+    let opened = Conversation::open(link).await;
+    opened.map_err(|(link, error)| (link, Hindrance::Failed(error)))
 }
 
 /// Deals with a logger until it is gone.
