@@ -3,9 +3,9 @@
 use alloc::string::String;
 
 use super::hindrance::hindrance;
-use crate::dom::{View, all, button, el, live, window};
 use crate::logger::{Connection, Logger, Virtual};
-use crate::text::say;
+use ui::dom::{View, all, button, el, live, window};
+use ui::text::say;
 
 /// The first visit.
 pub(crate) fn welcome(logger: Logger) -> View {
