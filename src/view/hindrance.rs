@@ -44,8 +44,9 @@ fn explain(hindrance: &Hindrance) -> View {
             None,
         ),
         Hindrance::NotOpened { vendor, product } => {
-            let browser = window().navigator().user_agent().unwrap_or_default();
-            let is_linux = browser.contains("Linux") && !browser.contains("Android");
+            let platform = window().navigator().platform().unwrap_or_default();
+            // Chrome on Android says armv8, too.
+            let is_linux = platform.starts_with("Linux") && !platform.starts_with("Linux armv8");
             let busy = say!(
                 "Another program, or this page in another tab, may be using it: close that, and connect again."
             );
