@@ -14,7 +14,6 @@ use futures_util::future::{Either, select};
 use host::conversation::{Conversation, TalkError};
 use host::device::{Device, read_status, sync_clock};
 use host::link::{Link, LinkError};
-use host::settings;
 use host::update::{UpdateError, install, put_back};
 use protocol::device::{Phase, Program};
 use protocol::message::CommonRequest;
@@ -166,7 +165,6 @@ async fn attend<L: Link>(
         match order {
             Some(Order::Update) => bring_up_to_date(conversation, logger, orders).await?,
             Some(Order::Lend(lent)) => lend(conversation.link(), lent).await?,
-            Some(Order::Reread) => read_settings(conversation, logger).await?,
             Some(Order::Exchange) => return Err(LinkError::Lost.into()),
             Some(Order::PutBack) => put_back_kept(conversation, logger, orders).await?,
             Some(Order::Restart) => {
@@ -249,7 +247,6 @@ async fn get_to_know<L: Link>(
         logger.set_device(Some(device));
     }
     if program == Program::Application {
-        read_settings(conversation, logger).await?;
         set_right(conversation, logger).await?;
     }
     logger.connection.set(Connection::Connected);
@@ -265,17 +262,6 @@ fn forget_failure(logger: Logger, device: &Device) {
     if arrived {
         logger.course.set(None);
     }
-}
-
-async fn read_settings<L: Link>(
-    conversation: &mut Conversation<L>,
-    logger: Logger,
-) -> Result<(), TalkError> {
-    let settings = unless_refused(settings::read(conversation).await)?.unwrap_or_default();
-    if logger.settings.with(|before| *before != settings) {
-        logger.settings.set(settings);
-    }
-    Ok(())
 }
 
 async fn bring_up_to_date<L: Link>(

@@ -9,6 +9,9 @@ use protocol::image::Digest;
 
 use crate::text::{said, say};
 
+/// Stands where there is no number.
+pub const NO_NUMBER: &str = "–";
+
 /// A number with so many decimals. The browser writes it: Rust's own way would be a tenth of the page.
 pub fn decimal(number: f64, decimals: u8) -> String {
     // It refuses more than 100 decimals only.
