@@ -73,6 +73,20 @@ impl AnyLink {
         }
     }
 
+    /// From now on, its logger is known: others' are left.
+    pub(crate) fn knows(&self) {
+        if let Some(link) = &self.serial {
+            link.knows();
+        }
+    }
+
+    /// Leaves a port to others, until the person chooses it or it comes anew.
+    pub(crate) fn refuse(&self, port: Port) {
+        if let (Port::Serial(port), Some(link)) = (port, &self.serial) {
+            link.refuse(port);
+        }
+    }
+
     /// Opens a port; the one that was open is closed.
     pub(crate) async fn open(&mut self, port: Port) -> Result<(), LinkError> {
         match (port, &mut self.virtual_logger, &mut self.serial) {
@@ -116,6 +130,13 @@ impl Link for AnyLink {
             (Some(link), _) => link.reopen(timeout).await,
             (None, Some(link)) => link.reopen(timeout).await,
             (None, None) => Err(LinkError::NotBack),
+        }
+    }
+
+    async fn leave(&mut self) -> bool {
+        match (&self.virtual_logger, &mut self.serial) {
+            (None, Some(link)) => link.leave().await,
+            _ => false,
         }
     }
 

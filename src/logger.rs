@@ -1,4 +1,4 @@
-//! One logger and its state, as signals: the only thing that views talk to.
+//! A logger and its state, as signals, and the [`Page`] with all of them: the only things that views talk to.
 //!
 //! It keeps what the logger said and what the person chose, and passes orders to the [session](crate::session), which
 //! alone talks to the logger. It holds no words for people, only the facts that views put into words, and it never
@@ -15,7 +15,7 @@ use host::conversation::TalkError;
 use host::device::Device;
 use host::update::{Progress, UpdateError, Upload};
 use js_sys::{Array, Uint8Array};
-use protocol::device::{HeldImage, Program};
+use protocol::device::{HeldImage, Program, SerialNumber};
 use protocol::image::{Digest, Version};
 use protocol::record::Status;
 use virtual_logger_messages::{Command, Event};
@@ -26,7 +26,7 @@ use crate::browser::{on_opened, stay_awake};
 use crate::helper::{NoHelp, objection, read};
 use crate::lease::Lent;
 use crate::link::PortEvent;
-use crate::link::serial::{ask, serial};
+use crate::link::serial::{Desk, ask, serial};
 use crate::link::virtual_logger::Hand;
 use crate::session;
 use crate::workbench::{Bench, take_settings};
@@ -34,7 +34,7 @@ use core::ops::Deref;
 use ui::dom::window;
 use ui::fetch;
 use ui::queue::{Sender, queue};
-use ui::signal::{Changed, Signal, changes};
+use ui::signal::{Changed, Changes, Signal, changes};
 use ui::task::spawn;
 use ui::text::storage;
 use ui::time::now;
@@ -291,7 +291,7 @@ pub(crate) enum Order {
     Exchange,
 }
 
-/// The logger, as the page knows it: one, for as long as the page is there.
+/// A logger, as the page knows it, for as long as the page is there: one that was connected once, or will be.
 #[derive(Clone, Copy)]
 pub(crate) struct Logger(&'static State);
 
@@ -303,8 +303,46 @@ impl Deref for Logger {
     }
 }
 
-/// What is known and wanted.
+impl PartialEq for Logger {
+    fn eq(&self, other: &Logger) -> bool {
+        core::ptr::eq(self.0, other.0)
+    }
+}
+
+/// The page: its loggers, and what it knows besides them.
+#[derive(Clone, Copy)]
+pub(crate) struct Page(&'static Common);
+
+impl Deref for Page {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        self.0
+    }
+}
+
+/// What is known and wanted, whichever logger it is about.
+pub(crate) struct Common {
+    desk: Desk,
+    /// The firmware file.
+    pub(crate) chosen: Signal<Chosen>,
+    /// What is looked at.
+    pub(crate) tab: Signal<Tab>,
+    /// Whether a file is being dragged over the page.
+    pub(crate) dragging: Signal<bool>,
+    /// All loggers, in the order in which they came. The last one may be one that is still to come.
+    loggers: Signal<Vec<Logger>>,
+    /// Which one is looked at.
+    selected: Signal<usize>,
+    /// Serial numbers of the loggers whose update was under way when the page was left.
+    unfinished: Signal<Vec<String>>,
+    changes: Changes,
+}
+
+/// What is known and wanted of a logger.
 pub(crate) struct State {
+    /// The page that it is on.
+    pub(crate) page: Page,
     /// Whether it can be talked to.
     pub(crate) connection: Signal<Connection>,
     /// Which of its programs answers.
@@ -321,9 +359,7 @@ pub(crate) struct State {
     pub(crate) name: Signal<String>,
     /// How it is: lines for the details.
     pub(crate) health: Signal<String>,
-    /// The firmware file.
-    pub(crate) chosen: Signal<Chosen>,
-    /// Whether this logger takes that file.
+    /// Whether this logger takes the firmware file.
     pub(crate) verdict: Signal<Verdict>,
     /// The update.
     pub(crate) course: Signal<Option<Course>>,
@@ -337,84 +373,116 @@ pub(crate) struct State {
     pub(crate) is_noisy: Signal<bool>,
     /// The program that has the other tabs.
     pub(crate) bench: Signal<Bench>,
-    /// What is looked at.
-    pub(crate) tab: Signal<Tab>,
-    /// Whether a file is being dragged over the page.
-    pub(crate) dragging: Signal<bool>,
     /// Whether the details are looked at.
     pub(crate) is_detailed: Signal<bool>,
     /// Whether the details could be copied, once that was asked for.
     pub(crate) copied: Signal<Option<bool>>,
     hand: Signal<Option<Hand>>,
-    /// Serial number of the logger whose update was under way when the page was left.
-    unfinished: Signal<Option<String>>,
     orders: Sender<Order>,
 }
 
-impl Logger {
-    /// Begins to look for a logger that was chosen in an earlier visit, or starts the virtual one if the address asks for
+impl Page {
+    /// Which logger has which port.
+    pub(crate) fn desk(self) -> &'static Desk {
+        &self.0.desk
+    }
+
+    /// Begins to look for loggers that were chosen in an earlier visit, or starts the virtual one if the address asks for
     /// it.
-    pub(crate) fn new() -> (Logger, Changed) {
-        let (sender, orders) = queue();
+    pub(crate) fn new() -> (Page, Changed) {
         let (changes, changed) = changes();
-        let changes = &changes;
-        let logger = Logger(Box::leak(Box::new(State {
-            connection: Signal::new(changes, without_logger()),
-            program: Signal::new(changes, Program::Application),
-            device: Signal::new(changes, None),
-            status: Signal::new(changes, None),
-            ahead: Signal::new(changes, None),
-            ahead_before: Signal::new(changes, None),
-            name: Signal::new(changes, String::new()),
-            health: Signal::new(changes, String::new()),
-            chosen: Signal::new(changes, Chosen::Nothing),
-            verdict: Signal::new(changes, Verdict::Open),
-            course: Signal::new(changes, None),
-            confirmed: Signal::new(changes, None),
-            virtual_logger: Signal::new(
-                changes,
-                if window().location().hash().as_deref() == Ok(VIRTUAL) {
-                    Virtual::Starting
-                } else {
-                    Virtual::Off(None)
-                },
-            ),
-            virtual_is_kept: Signal::new(changes, true),
-            is_noisy: Signal::new(changes, false),
-            bench: Signal::new(changes, Bench::default()),
-            tab: Signal::new(changes, Tab::Update),
-            dragging: Signal::new(changes, false),
-            is_detailed: Signal::new(changes, false),
-            copied: Signal::new(changes, None),
-            hand: Signal::new(changes, None),
-            unfinished: Signal::new(changes, None),
-            orders: sender,
+        let page = Page(Box::leak(Box::new(Common {
+            desk: Desk::default(),
+            chosen: Signal::new(&changes, Chosen::Nothing),
+            tab: Signal::new(&changes, Tab::Update),
+            dragging: Signal::new(&changes, false),
+            loggers: Signal::new(&changes, Vec::new()),
+            selected: Signal::new(&changes, 0),
+            unfinished: Signal::new(&changes, Vec::new()),
+            changes,
         })));
+        page.expect(if window().location().hash().as_deref() == Ok(VIRTUAL) {
+            Virtual::Starting
+        } else {
+            Virtual::Off(None)
+        });
         let take = Closure::<dyn Fn(Array)>::new(move |files: Array| {
-            logger.choose(files.iter().map(JsCast::unchecked_into).collect());
+            page.choose(files.iter().map(JsCast::unchecked_into).collect());
         });
         on_opened(take.as_ref().unchecked_ref());
         // Files may be opened as long as the page is there.
         take.forget();
-        logger.recall_update();
-        spawn(session::run(logger, serial(), orders));
-        (logger, changed)
+        page.recall_update();
+        (page, changed)
     }
 
-    /// Lets the person choose a logger. To be called from a click, before anything else.
-    pub(crate) fn connect(self) {
-        let Some(serial) = serial() else { return };
-        let port = ask(&serial);
-        spawn(async move {
-            match port.await {
-                Some(port) => self.order(Order::Connect(port)),
-                None => self.connection.update(|connection| {
-                    if let Connection::Disconnected(hindrance) = connection {
-                        *hindrance = Some(Hindrance::NothingChosen);
-                    }
-                }),
-            }
-        });
+    /// One more logger may come.
+    fn expect(self, virtual_logger: Virtual) {
+        let logger = Logger::new(self, virtual_logger);
+        self.loggers.update(|loggers| loggers.push(logger));
+    }
+
+    /// A logger has said who it is. From now on the next one may come, unless this one is virtual.
+    pub(crate) fn introduce(self, logger: Logger) {
+        if logger.wants_virtual() {
+            return;
+        }
+        if self.coming() == Some(logger) {
+            self.expect(Virtual::Off(None));
+        }
+        if !self.shown().is_some_and(Logger::is_there) {
+            self.show(logger);
+        }
+    }
+
+    /// The logger that is looked at.
+    pub(crate) fn shown(self) -> Option<Logger> {
+        let selected = self.selected.get();
+        self.loggers.with(|loggers| loggers.get(selected).copied())
+    }
+
+    /// Looks at another one.
+    pub(crate) fn show(self, logger: Logger) {
+        let place = self
+            .loggers
+            .with(|loggers| loggers.iter().position(|other| *other == logger));
+        self.selected.set(place.unwrap_or(0));
+    }
+
+    /// The one that is still to come.
+    pub(crate) fn coming(self) -> Option<Logger> {
+        self.loggers.with(|loggers| loggers.last().copied())
+    }
+
+    /// Those that have said who they are.
+    pub(crate) fn known(self) -> Vec<Logger> {
+        let is_known = |logger: &Logger| logger.device.with(Option::is_some);
+        self.loggers
+            .with(|loggers| loggers.iter().copied().filter(is_known).collect())
+    }
+
+    /// The one with this serial number.
+    pub(crate) fn with_serial(self, serial: SerialNumber) -> Option<Logger> {
+        let known = self.known().into_iter();
+        known
+            .filter(|logger| logger.of_device(|device| device.serial) == Some(serial))
+            .next()
+    }
+
+    /// Whether an update is under way on any of them.
+    pub(crate) fn is_updating(self) -> bool {
+        self.known().into_iter().any(Logger::is_updating)
+    }
+
+    /// Those that would take the chosen file now, and do not run it yet.
+    pub(crate) fn ready(self) -> Vec<Logger> {
+        let known = self.known().into_iter();
+        known.filter(|logger| logger.is_ready()).collect()
+    }
+
+    /// Brings the chosen file onto all that take it. What becomes of one does not touch the others.
+    pub(crate) fn update_all(self) {
+        self.ready().into_iter().for_each(Logger::update);
     }
 
     /// Takes the files that were dropped or picked. Nothing is sent.
@@ -422,18 +490,21 @@ impl Logger {
         if self.is_updating() || files.is_empty() {
             return;
         }
+        self.unfinished.set(Vec::new());
         let [file] = files.as_slice() else {
-            self.course.set(None);
             self.set_chosen(Chosen::Refused {
                 name: None,
                 error: Unreadable::Several,
             });
             return;
         };
-        if file.name().ends_with(SETTINGS_FILE) && take_settings(self, file) {
+        if file.name().ends_with(SETTINGS_FILE)
+            && self
+                .shown()
+                .is_some_and(|logger| take_settings(logger, file))
+        {
             return;
         }
-        self.course.set(None);
         self.set_chosen(Chosen::Reading(file.name()));
         let file = file.clone();
         spawn(async move {
@@ -449,7 +520,7 @@ impl Logger {
             return;
         }
         let (name, address) = SAMPLE;
-        self.course.set(None);
+        self.unfinished.set(Vec::new());
         self.set_chosen(Chosen::Reading(name.into()));
         spawn(async move {
             let began = now();
@@ -471,6 +542,74 @@ impl Logger {
                 name: Some(name.into()),
                 error,
             },
+        });
+    }
+
+    fn set_chosen(self, chosen: Chosen) {
+        self.chosen.set(chosen);
+        for logger in self.known() {
+            logger.course.set(None);
+            logger.judge();
+        }
+    }
+
+    /// The chosen file, when it is one.
+    pub(crate) fn whole_file(self) -> Option<(Rc<Firmware>, f64)> {
+        self.chosen.with(|chosen| match chosen {
+            Chosen::Whole { file, took } => Some((file.clone(), *took)),
+            _ => None,
+        })
+    }
+}
+
+impl Logger {
+    /// Begins to look for it.
+    fn new(page: Page, virtual_logger: Virtual) -> Logger {
+        let (sender, orders) = queue();
+        let changes = &page.changes;
+        let logger = Logger(Box::leak(Box::new(State {
+            page,
+            connection: Signal::new(changes, without_logger()),
+            program: Signal::new(changes, Program::Application),
+            device: Signal::new(changes, None),
+            status: Signal::new(changes, None),
+            ahead: Signal::new(changes, None),
+            ahead_before: Signal::new(changes, None),
+            name: Signal::new(changes, String::new()),
+            health: Signal::new(changes, String::new()),
+            verdict: Signal::new(changes, Verdict::Open),
+            course: Signal::new(changes, None),
+            confirmed: Signal::new(changes, None),
+            virtual_logger: Signal::new(changes, virtual_logger),
+            virtual_is_kept: Signal::new(changes, true),
+            is_noisy: Signal::new(changes, false),
+            bench: Signal::new(changes, Bench::default()),
+            is_detailed: Signal::new(changes, false),
+            copied: Signal::new(changes, None),
+            hand: Signal::new(changes, None),
+            orders: sender,
+        })));
+        spawn(session::run(logger, serial(), orders));
+        logger
+    }
+
+    /// Lets the person choose a logger. To be called from a click, before anything else.
+    pub(crate) fn connect(self) {
+        let Some(serial) = serial() else { return };
+        let port = ask(&serial);
+        spawn(async move {
+            match port.await {
+                Some(port) => match self.page.desk.holder(&port) {
+                    // It is connected already.
+                    Some(place) => self.page.selected.set(place),
+                    None => self.order(Order::Connect(port)),
+                },
+                None => self.connection.update(|connection| {
+                    if let Connection::Disconnected(hindrance) = connection {
+                        *hindrance = Some(Hindrance::NothingChosen);
+                    }
+                }),
+            }
         });
     }
 
@@ -551,14 +690,9 @@ impl Logger {
         self.judge();
     }
 
-    fn set_chosen(self, chosen: Chosen) {
-        self.chosen.set(chosen);
-        self.judge();
-    }
-
     /// Asks whether the logger takes the file.
     fn judge(self) {
-        let (Some((file, _)), Some(device)) = (self.whole_file(), self.device.get()) else {
+        let (Some((file, _)), Some(device)) = (self.page.whole_file(), self.device.get()) else {
             self.verdict.set(Verdict::Open);
             return;
         };
@@ -567,6 +701,7 @@ impl Logger {
             let answer = objection(device.clone()).await;
             // The person may have chosen another file, or plugged in another logger.
             let same_file = self
+                .page
                 .whole_file()
                 .is_some_and(|(now, _)| Rc::ptr_eq(&now, &file));
             if !same_file || self.device.get().as_ref() != Some(&device) {
@@ -589,6 +724,20 @@ impl Logger {
     pub(crate) fn is_accepted(self) -> bool {
         self.verdict
             .with(|verdict| matches!(verdict, Verdict::Accepted(_)))
+    }
+
+    /// Whether the logger takes the chosen file, does not run it, and may be updated now.
+    fn is_ready(self) -> bool {
+        let is_new = self.verdict.with(|verdict| {
+            matches!(verdict, Verdict::Accepted(plan) if plan.direction != Direction::Same)
+        });
+        is_new && self.is_connected() && !self.is_updating()
+    }
+
+    /// Whether it is plugged in, as far as the page knows.
+    pub(crate) fn is_there(self) -> bool {
+        self.connection
+            .with(|connection| matches!(connection, Connection::Connected | Connection::Connecting))
     }
 
     /// Reads from what the logger said of itself, when it has.
@@ -617,14 +766,6 @@ impl Logger {
 
 /// What the session reports.
 impl Logger {
-    /// The chosen file, when it is one.
-    pub(crate) fn whole_file(self) -> Option<(Rc<Firmware>, f64)> {
-        self.chosen.with(|chosen| match chosen {
-            Chosen::Whole { file, took } => Some((file.clone(), *took)),
-            _ => None,
-        })
-    }
-
     /// An update with `file` begins.
     pub(crate) fn update_begins(self, device: &Device, file: &Firmware, checked_in: f64) {
         let upload = &file.upload;
@@ -633,8 +774,8 @@ impl Logger {
             digest: upload.digest,
             length: upload.image.len() as u32,
         };
-        self.remember_update(device, file);
         self.course_begins(device, &image, false, vec![checked_in]);
+        self.page.remember_updates();
     }
 
     /// An installation of an image that the logger keeps begins.
@@ -687,7 +828,7 @@ impl Logger {
             }
             course.end = Some(end);
         });
-        self.forget_update();
+        self.page.remember_updates();
         self.keep_awake();
     }
 
@@ -731,6 +872,15 @@ impl Logger {
         self.health.set(String::new());
         self.course.set(None);
         self.confirmed.set(None);
+    }
+
+    /// How it stands when its port is gone.
+    pub(crate) fn without_port(self) -> Connection {
+        if self.device.with(Option::is_some) {
+            Connection::Lost
+        } else {
+            without_logger()
+        }
     }
 
     /// The virtual logger can be handled.
@@ -781,7 +931,7 @@ impl Logger {
 
     /// The computer must not fall asleep while something is on its way.
     fn keep_awake(self) {
-        stay_awake(self.is_updating());
+        stay_awake(self.page.is_updating());
     }
 
     fn change_course(self, change: impl FnOnce(&mut Course)) {
@@ -802,6 +952,15 @@ impl Course {
     /// How much the logger keeps safe, in percent.
     pub(crate) fn percent(&self) -> u32 {
         (u64::from(self.kept) * 100 / u64::from(self.total.max(1))) as u32
+    }
+
+    /// How much of it is done, in percent: half of it is the copy, the rest is a matter of steps.
+    pub(crate) fn progress(&self) -> u32 {
+        match self.step {
+            Step::Checked => 0,
+            Step::Copied => self.percent() / 2,
+            step => 50 + 12 * (step as u32 - Step::Copied as u32),
+        }
     }
 
     fn progresses(&mut self, progress: Progress) {
@@ -855,45 +1014,24 @@ impl Course {
 
 /// Where an update under way is remembered, for the case that the page is loaded anew in the middle of it.
 const UNDER_WAY: &str = "logdock-update";
+/// Between the serial numbers there.
+const AND: &str = ",";
 
-/// An update outlives a reload of the page: the image, and which logger it is for.
-impl Logger {
-    fn remember_update(self, device: &Device, file: &Firmware) {
-        let image: String = file
-            .upload
-            .image
-            .iter()
-            .map(|byte| char::from(*byte))
-            .collect();
-        let serial = device.serial.to_string();
-        if let Some(storage) = storage() {
-            // Without room for it, a reload only needs the person to choose the file once more.
-            let _ = storage.set_item(
-                UNDER_WAY,
-                &[&serial, "\n", &file.name, "\n", &image].concat(),
-            );
-        }
-    }
-
-    fn forget_update(self) {
-        self.unfinished.set(None);
-        if let Some(storage) = storage() {
-            let _ = storage.remove_item(UNDER_WAY);
-        }
-    }
-
+/// An update outlives a reload of the page: the image, and which loggers it is for.
+impl Page {
     /// Takes up the file of an update that was under way when the page was left.
     fn recall_update(self) {
         let kept = storage().and_then(|storage| storage.get_item(UNDER_WAY).ok()?);
-        let Some((serial, name, image)) = kept.as_deref().and_then(|kept| {
-            let (serial, rest) = kept.split_once('\n')?;
+        let Some((serials, name, image)) = kept.as_deref().and_then(|kept| {
+            let (serials, rest) = kept.split_once('\n')?;
             let (name, image) = rest.split_once('\n')?;
-            Some((serial, String::from(name), image))
+            Some((serials, String::from(name), image))
         }) else {
             return;
         };
         let image: Vec<u8> = image.chars().map(|byte| byte as u8).collect();
-        self.unfinished.set(Some(serial.into()));
+        self.unfinished
+            .set(serials.split(AND).map(Into::into).collect());
         self.set_chosen(Chosen::Reading(name.clone()));
         spawn(async move {
             let began = now();
@@ -902,19 +1040,43 @@ impl Logger {
         });
     }
 
+    /// Remembers which loggers are not done yet, and the file for them.
+    fn remember_updates(self) {
+        let Some(storage) = storage() else { return };
+        let known = self.known().into_iter();
+        let under_way = known.filter(|logger| logger.is_updating());
+        let serials = under_way.filter_map(|logger| logger.of_device(|it| it.serial.to_string()));
+        let mut serials: Vec<String> = serials.collect();
+        serials.extend(self.unfinished.get());
+        let file = self.whole_file().filter(|_| !serials.is_empty());
+        let Some((file, _)) = file else {
+            let _ = storage.remove_item(UNDER_WAY);
+            return;
+        };
+        let bytes = file.upload.image.iter();
+        let image: String = bytes.map(|byte| char::from(*byte)).collect();
+        // Without room for it, a reload only needs the person to choose the file once more.
+        let _ = storage.set_item(
+            UNDER_WAY,
+            &[&serials.join(AND), "\n", &file.name, "\n", &image].concat(),
+        );
+    }
+}
+
+impl Logger {
     /// Goes on with it when its logger is there and takes the file still.
     fn go_on_with_update(self, device: &Device) {
         let serial = device.serial.to_string();
-        if self.unfinished.get() != Some(serial) {
+        let page = self.page;
+        if !page.unfinished.with(|serials| serials.contains(&serial)) {
             return;
         }
-        let is_open = self.verdict.with(|verdict| {
-            matches!(verdict, Verdict::Accepted(plan) if plan.direction != Direction::Same)
-        });
-        self.forget_update();
-        if is_open {
+        page.unfinished
+            .update(|serials| serials.retain(|other| *other != serial));
+        if self.is_ready() {
             self.order(Order::Update);
         }
+        page.remember_updates();
     }
 }
 

@@ -32,7 +32,7 @@ mod start {
     use ui::text::load_language;
     use wasm_bindgen::prelude::*;
 
-    use crate::logger::Logger;
+    use crate::logger::Page;
     use crate::view::shell::shell;
 
     /// Called when the page was loaded.
@@ -40,8 +40,8 @@ mod start {
     fn start() {
         spawn(async {
             load_language().await;
-            let (logger, changed) = Logger::new();
-            mount([(shell(logger), body())], changed);
+            let (page, changed) = Page::new();
+            mount([(shell(page), body())], changed);
         });
     }
 }

@@ -40,11 +40,14 @@ const OPEN_TRIES: usize = 5;
 /// Between two tries.
 const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
-/// Lives as long as the page.
+/// Of each logger, lives as long as the page.
 pub(crate) async fn run(logger: Logger, serial: Option<Serial>, mut orders: Receiver<Order>) {
     let mut link = AnyLink {
-        serial: serial
-            .map(|serial| SerialLink::new(serial, move |event| logger.port_changed(event))),
+        serial: serial.map(|serial| {
+            SerialLink::new(serial, logger.page.desk(), move |event| {
+                logger.port_changed(event);
+            })
+        }),
         virtual_logger: None,
     };
     let mut known = link.known().await;
@@ -61,7 +64,7 @@ pub(crate) async fn run(logger: Logger, serial: Option<Serial>, mut orders: Rece
             },
         };
         logger.connection.set(Connection::Connecting);
-        let (returned, hindrance) = match open(link, port).await {
+        let (returned, hindrance) = match open(link, port.clone()).await {
             Ok(mut conversation) => {
                 let Err(error) = attend(&mut conversation, logger, &mut orders).await;
                 (conversation.into_link(), Hindrance::Failed(error))
@@ -73,9 +76,13 @@ pub(crate) async fn run(logger: Logger, serial: Option<Serial>, mut orders: Rece
         logger.status.set(None);
         logger.connection.set(match hindrance {
             Hindrance::Failed(TalkError::Link(LinkError::Lost | LinkError::NotBack)) => {
-                Connection::Lost
+                logger.without_port()
             }
-            hindrance => Connection::Disconnected(Some(hindrance)),
+            hindrance => {
+                // Nothing that it would help to try by itself once more; perhaps another port does.
+                link.refuse(port);
+                Connection::Disconnected(Some(hindrance))
+            }
         });
     }
 }
@@ -138,8 +145,8 @@ async fn open(
 }
 
 /// Deals with a logger until it is gone.
-async fn attend<L: Link>(
-    conversation: &mut Conversation<L>,
+async fn attend(
+    conversation: &mut Conversation<AnyLink>,
     logger: Logger,
     orders: &mut Receiver<Order>,
 ) -> Result<Infallible, TalkError> {
@@ -210,17 +217,20 @@ async fn set_right<L: Link>(
 }
 
 /// Asks the logger who it is, and takes its firmware out of its trial.
-async fn get_to_know<L: Link>(
-    conversation: &mut Conversation<L>,
+async fn get_to_know(
+    conversation: &mut Conversation<AnyLink>,
     logger: Logger,
 ) -> Result<(), TalkError> {
     let program = conversation.hello().program;
     let mut device = Device::read(conversation).await?;
-    let same = logger.device.with(|before| {
-        before
-            .as_ref()
-            .is_some_and(|before| before.serial == device.serial)
-    });
+    let same = logger.of_device(|before| before.serial) == Some(device.serial);
+    // The virtual logger may be another one each time.
+    let meant = logger.page.with_serial(device.serial).unwrap_or(logger);
+    if !logger.wants_virtual() && (meant != logger || !same && logger.device.with(Option::is_some))
+    {
+        conversation.link().leave().await;
+        return Err(LinkError::Lost.into());
+    }
     if !same {
         logger.forget_logger();
     }
@@ -250,6 +260,8 @@ async fn get_to_know<L: Link>(
         set_right(conversation, logger).await?;
     }
     logger.connection.set(Connection::Connected);
+    logger.page.introduce(logger);
+    conversation.link().knows();
     Ok(())
 }
 
@@ -264,12 +276,12 @@ fn forget_failure(logger: Logger, device: &Device) {
     }
 }
 
-async fn bring_up_to_date<L: Link>(
-    conversation: &mut Conversation<L>,
+async fn bring_up_to_date(
+    conversation: &mut Conversation<AnyLink>,
     logger: Logger,
     orders: &mut Receiver<Order>,
 ) -> Result<(), TalkError> {
-    let Some((file, checked_in)) = logger.whole_file() else {
+    let Some((file, checked_in)) = logger.page.whole_file() else {
         return Ok(());
     };
     let Some(device) = logger.device.get() else {
@@ -289,8 +301,8 @@ async fn bring_up_to_date<L: Link>(
     get_to_know(conversation, logger).await
 }
 
-async fn put_back_kept<L: Link>(
-    conversation: &mut Conversation<L>,
+async fn put_back_kept(
+    conversation: &mut Conversation<AnyLink>,
     logger: Logger,
     orders: &mut Receiver<Order>,
 ) -> Result<(), TalkError> {

@@ -143,7 +143,7 @@ pub(crate) fn take_settings(logger: Logger, file: &File) -> bool {
     let workbench = workbench(logger);
     if let Some(workbench) = &workbench {
         workbench.take_settings(file);
-        logger.tab.set(Tab::Settings);
+        logger.page.tab.set(Tab::Settings);
     }
     workbench.is_some()
 }

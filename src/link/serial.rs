@@ -1,10 +1,12 @@
 //! A logger behind the browser's Web Serial.
 //!
-//! One [`SerialLink`] lives as long as the page: ports come and go, it stays. It never asks for permission by itself;
-//! only [`ask`] does, from a click. It does not know what is said, and never drops a byte that came while nobody waited.
+//! A [`SerialLink`] lives as long as the page: ports come and go, it stays. There is one for each logger, and the
+//! [`Desk`] sees to it that none takes another's port. It never asks for permission by itself; only [`ask`] does, from a
+//! click. It does not know what is said, and never drops a byte that came while nobody waited.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -67,16 +69,84 @@ pub(crate) fn ask(serial: &Serial) -> impl Future<Output = Option<SerialPort>> +
     async move { chosen.await.ok() }
 }
 
+/// Which port is whose. What is behind a port only its answer tells: so whoever knows its logger tries ports first, and
+/// whoever knows none takes what all others have refused.
+#[derive(Default)]
+pub(crate) struct Desk(RefCell<Vec<Taker>>);
+
+/// One who takes ports.
+struct Taker {
+    /// Told when a port may be free that was not.
+    arrived: Sender<()>,
+    /// It knows its logger, and looks for no other.
+    knows: bool,
+    /// The one that it has.
+    port: Option<SerialPort>,
+    /// Those with another logger behind them, or with none.
+    refused: Vec<SerialPort>,
+}
+
+impl Desk {
+    fn enter(&self, arrived: Sender<()>) -> usize {
+        let mut takers = self.0.borrow_mut();
+        takers.push(Taker {
+            arrived,
+            knows: false,
+            port: None,
+            refused: Vec::new(),
+        });
+        takers.len() - 1
+    }
+
+    /// Whose a port is, by the order in which they came.
+    pub(crate) fn holder(&self, port: &SerialPort) -> Option<usize> {
+        let takers = self.0.borrow();
+        takers
+            .iter()
+            .position(|taker| taker.port.as_ref() == Some(port))
+    }
+
+    /// Those of `there` that are for this one to try.
+    fn free(&self, number: usize, there: Vec<SerialPort>) -> Vec<SerialPort> {
+        let mut takers = self.0.borrow_mut();
+        takers[number].refused.retain(|port| there.contains(port));
+        let knows = takers[number].knows;
+        let is_free = |port: &SerialPort| {
+            takers.iter().enumerate().all(|(other, taker)| {
+                if other == number {
+                    return !taker.refused.contains(port);
+                }
+                let may_be_its = taker.knows && taker.port.is_none();
+                taker.port.as_ref() != Some(port)
+                    && (knows || !may_be_its || taker.refused.contains(port))
+            })
+        };
+        there.into_iter().filter(is_free).collect()
+    }
+
+    /// Changes what is known of one of them, and tells the others.
+    fn change(&self, number: usize, change: impl FnOnce(&mut Taker)) {
+        let mut takers = self.0.borrow_mut();
+        change(&mut takers[number]);
+        let arrived: Vec<_> = takers.iter().map(|taker| taker.arrived.clone()).collect();
+        drop(takers);
+        for arrived in arrived {
+            arrived.send(());
+        }
+    }
+}
+
 /// Ports, of which at most one is open.
 pub(crate) struct SerialLink {
     serial: Serial,
+    desk: &'static Desk,
+    /// Its own at the desk.
+    number: usize,
     arrivals: Receiver<()>,
     /// Kept because the browser calls it.
     _on_connect: Closure<dyn FnMut()>,
     watch: Box<dyn Fn(PortEvent)>,
     open: Option<OpenPort>,
-    /// Other loggers that were plugged in when the latest one was opened.
-    others: Vec<SerialPort>,
 }
 
 struct OpenPort {
@@ -89,8 +159,13 @@ struct OpenPort {
 
 impl SerialLink {
     /// `watch` is told when a port opens or vanishes.
-    pub(crate) fn new(serial: Serial, watch: impl Fn(PortEvent) + 'static) -> Self {
+    pub(crate) fn new(
+        serial: Serial,
+        desk: &'static Desk,
+        watch: impl Fn(PortEvent) + 'static,
+    ) -> Self {
         let (arrived, arrivals) = queue();
+        let number = desk.enter(arrived.clone());
         // A listener with `once` is never called for real events in Chromium 156.
         let on_connect = Closure::<dyn FnMut()>::new(move || {
             arrived.send(());
@@ -100,25 +175,27 @@ impl SerialLink {
             serial.add_event_listener_with_callback("connect", on_connect.as_ref().unchecked_ref());
         SerialLink {
             serial,
+            desk,
+            number,
             arrivals,
             _on_connect: on_connect,
             watch: Box::new(watch),
             open: None,
-            others: Vec::new(),
         }
     }
 
-    /// Waits until a logger is plugged in.
+    /// Waits until a port may be there to try.
     pub(crate) async fn arrival(&mut self) {
         self.arrivals.next().await;
+        while self.arrivals.take().is_some() {}
     }
 
-    /// Loggers that are plugged in and that the person has once chosen.
+    /// Ports that are there, that the person has once chosen, and that are for this one to try.
     pub(crate) async fn known(&self) -> Vec<SerialPort> {
         let Ok(ports) = self.serial.get_ports().await else {
             return Vec::new();
         };
-        ports
+        let ports = ports
             .iter()
             .filter(|port| {
                 let info = port.get_info();
@@ -127,17 +204,40 @@ impl SerialLink {
                     .into_iter()
                     .any(|(vendor, product)| identity == (Some(vendor), Some(product)))
             })
-            .collect()
+            .collect();
+        self.desk.free(self.number, ports)
+    }
+
+    /// From now on, its logger is known: others' are left.
+    pub(crate) fn knows(&self) {
+        self.desk.change(self.number, |taker| taker.knows = true);
+    }
+
+    /// Leaves a port to the others, until the person chooses it or it comes anew.
+    pub(crate) fn refuse(&self, port: SerialPort) {
+        self.desk
+            .change(self.number, |taker| taker.refused.push(port));
     }
 
     /// Opens a port; the one that was open is closed.
     pub(crate) async fn open(&mut self, port: SerialPort) -> Result<(), LinkError> {
         self.close().await;
+        // From now on no other tries it.
+        self.desk.change(self.number, |taker| {
+            taker.refused.retain(|other| *other != port);
+            taker.port = Some(port.clone());
+        });
+        let opened = self.open_taken(port).await;
+        if opened.is_err() {
+            self.desk.change(self.number, |taker| taker.port = None);
+        }
+        opened
+    }
+
+    async fn open_taken(&mut self, port: SerialPort) -> Result<(), LinkError> {
         let options = SerialOptions::new(BAUD_RATE);
         options.set_buffer_size(BUFFER_SIZE);
         port.open(&options).await.map_err(describe)?;
-        self.others = self.known().await;
-        self.others.retain(|other| *other != port);
         let writer = port.writable().get_writer().map_err(describe)?;
         let (received, incoming) = queue();
         let (stop, stopped) = queue();
@@ -163,6 +263,7 @@ impl SerialLink {
         let _ = open.writer.abort().await;
         open.writer.release_lock();
         let _ = open.port.close().await;
+        self.desk.change(self.number, |taker| taker.port = None);
     }
 
     /// Bytes, or none when the time passed; whatever comes later is kept.
@@ -208,7 +309,6 @@ impl Link for SerialLink {
     }
 
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        let others = core::mem::take(&mut self.others);
         let vanishes = now() + VANISHES_WITHIN.as_secs_f64();
         while self.open.is_some() {
             match self.next(LOOK_AGAIN).await {
@@ -219,13 +319,7 @@ impl Link for SerialLink {
         }
         let end = now() + timeout.as_secs_f64();
         loop {
-            // The one that was here before comes first, if another logger is plugged in too.
-            let (there, back): (Vec<_>, Vec<_>) = self
-                .known()
-                .await
-                .into_iter()
-                .partition(|port| others.contains(port));
-            for port in back.into_iter().chain(there) {
+            for port in self.known().await {
                 // A port that has just come may refuse for a moment: its permissions are being set.
                 if self.open(port).await.is_ok() {
                     return Ok(());
@@ -236,6 +330,14 @@ impl Link for SerialLink {
             }
             select(self.arrivals.next(), timer(LOOK_AGAIN)).await;
         }
+    }
+
+    async fn leave(&mut self) -> bool {
+        if let Some(port) = self.open.as_ref().map(|open| open.port.clone()) {
+            self.close().await;
+            self.refuse(port);
+        }
+        true
     }
 
     async fn sleep(&mut self, time: Duration) {

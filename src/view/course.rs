@@ -6,9 +6,7 @@ use host::update::UpdateError;
 
 use super::update::how_it_ended;
 use crate::logger::{Chosen, Copying, Course, End, Logger, Step};
-use ui::dom::{
-    View, all, button, catch_focus, choose, either, el, live, nothing, when, words,
-};
+use ui::dom::{View, all, button, catch_focus, choose, either, el, live, nothing, when, words};
 use ui::text::{said, say};
 use ui::words::{decimal, kilobytes, no_connection, seconds, short};
 
@@ -238,7 +236,7 @@ fn detail(logger: Logger, step: Step, course: &Course, state: State) -> Option<S
         (_, State::Now) if course.copying == Copying::Unplugged => Some(unplugged(course)),
         (Step::Checked, _) => {
             let model = logger.of_device(|device| device.model.clone())?;
-            logger.chosen.with(|chosen| match chosen {
+            logger.page.chosen.with(|chosen| match chosen {
                 Chosen::Whole { file, .. } => {
                     Some(say!("{name}, signed for {model}", name = file.name, model))
                 }

@@ -12,6 +12,14 @@ use ui::dom::{Text, View, el, kept, live, when, words};
 use ui::text::say;
 use ui::words::{NO_NUMBER, count, decimal, nameless, short};
 
+/// What its owner calls it, else its model and the end of its serial number.
+pub(crate) fn name(logger: Logger) -> String {
+    match logger.name.get() {
+        name if name.trim().is_empty() => logger.of_device(nameless).unwrap_or_default(),
+        name => name,
+    }
+}
+
 /// Name, state and facts.
 pub(crate) fn device_card(logger: Logger) -> View {
     let of_device =
@@ -23,18 +31,9 @@ pub(crate) fn device_card(logger: Logger) -> View {
                 .with(|status| status.as_ref().map_or_else(|| NO_NUMBER.into(), read))
         })
     };
-    let name = move || match logger.name.get() {
-        name if name.trim().is_empty() => logger.of_device(nameless).unwrap_or_default(),
-        name => name,
-    };
-    let away = move || {
-        !matches!(
-            logger.connection.get(),
-            Connection::Connected | Connection::Connecting
-        )
-    };
+    let away = move || !logger.is_there();
     let who = el("div").class("who").with([
-        el("h1").text(live(name)),
+        el("h1").text(live(move || name(logger))),
         el("p").with([
             words(of_device(|device| {
                 say!("Logger {model} · serial", model = device.model)
@@ -145,7 +144,7 @@ fn recording(recording: Recording) -> String {
 }
 
 /// What the logger is doing, as far as it said.
-fn state(logger: Logger) -> String {
+pub(crate) fn state(logger: Logger) -> String {
     let step = logger.course.with(|course| {
         course
             .as_ref()

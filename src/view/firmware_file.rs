@@ -16,12 +16,12 @@ pub(crate) fn firmware_file_picker(logger: Logger) -> View {
                 "firmware-file",
                 ".hex,.bin",
                 say!("Choose a firmware file"),
-                move |files| logger.choose(files),
+                move |files| logger.page.choose(files),
             ),
             when(
                 move || logger.is_virtual(),
                 move || {
-                    button(move || logger.choose_sample()).text(say!("Use the sample update 1.1.0"))
+                    button(move || logger.page.choose_sample()).text(say!("Use the sample update 1.1.0"))
                 },
             ),
         ]),

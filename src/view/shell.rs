@@ -6,20 +6,21 @@ use web_sys::{DragEvent, KeyboardEvent};
 
 use super::details::details;
 use super::device_card::device_card;
+use super::fleet::{add_button, fleet};
 use super::memory_map::memory_map;
 use super::update::update;
 use super::virtual_logger::virtual_logger;
 use super::welcome::{unsupported, welcome};
-use crate::logger::{Connection, Logger, Tab};
+use crate::logger::{Connection, Logger, Page, Tab};
 use crate::workbench::{content, follow};
-use ui::dom::{View, all, button, by_id, either, el, input_value, listen, live, window};
+use ui::dom::{View, all, button, by_id, choose, either, el, input_value, listen, live, window};
 use ui::files::all_files;
 use ui::text::{LANGUAGES, choose_language, language, say};
 
 /// The whole page.
-pub(crate) fn shell(logger: Logger) -> View {
-    take_dropped_files(logger);
-    guard_leaving(logger);
+pub(crate) fn shell(page: Page) -> View {
+    take_dropped_files(page);
+    guard_leaving(page);
     all([
         el("header").class("top").with([
             el("span")
@@ -27,17 +28,24 @@ pub(crate) fn shell(logger: Logger) -> View {
                 .attr("aria-hidden", "true")
                 .text("L"),
             el("b").text("Logdock"),
-            languages(logger),
+            add_button(page),
+            languages(page),
         ]),
-        el("main").with([either(
-            move || logger.device.with(Option::is_some),
-            move || with_logger(logger),
-            move || before_logger(logger),
-        )]),
+        el("main").with([
+            fleet(page),
+            choose(
+                move || page.shown(),
+                |logger| all(logger.iter().map(|logger| one(*logger))),
+            ),
+            choose(
+                move || page.known(),
+                |loggers| all(loggers.iter().map(|logger| follow(*logger))),
+            ),
+        ]),
         el("div")
             .class("drop-here")
             .attr("aria-hidden", "true")
-            .flag("hidden", move || !logger.dragging.get())
+            .flag("hidden", move || !page.dragging.get())
             .with([el("p").text(say!(
                 "Drop the firmware file: it is checked first, and nothing is sent yet."
             ))]),
@@ -45,13 +53,13 @@ pub(crate) fn shell(logger: Logger) -> View {
 }
 
 /// The choice of a language in its own words.
-fn languages(logger: Logger) -> View {
+fn languages(page: Page) -> View {
     let shown = language();
     el("select")
         .class("language")
         .attr("aria-label", say!("Language"))
         // The page is loaded anew.
-        .flag("disabled", move || logger.is_updating())
+        .flag("disabled", move || page.is_updating())
         .on("change", |event| choose_language(&input_value(&event)))
         .with(LANGUAGES.map(|(code, name)| {
             let is_shown = shown == code;
@@ -61,6 +69,15 @@ fn languages(logger: Logger) -> View {
                 .property("selected", move || is_shown)
                 .text(name)
         }))
+}
+
+/// The logger that is looked at.
+fn one(logger: Logger) -> View {
+    either(
+        move || logger.device.with(Option::is_some),
+        move || with_logger(logger),
+        move || before_logger(logger),
+    )
 }
 
 fn before_logger(logger: Logger) -> View {
@@ -79,7 +96,6 @@ fn with_logger(logger: Logger) -> View {
             panel(logger, Tab::Update, update_and_memory(logger)),
             panel(logger, Tab::Records, content(logger, Tab::Records)),
             panel(logger, Tab::Settings, content(logger, Tab::Settings)),
-            follow(logger),
         ])
     };
     all([
@@ -108,7 +124,9 @@ fn tabs(logger: Logger) -> View {
         .attr("role", "tablist")
         .attr("aria-label", say!("What to do with the logger"))
         .on("keydown", move |event| {
-            let here = Tab::ALL.iter().position(|tab| *tab == logger.tab.get());
+            let here = Tab::ALL
+                .iter()
+                .position(|tab| *tab == logger.page.tab.get());
             let (here, count) = (here.unwrap_or(0), Tab::ALL.len());
             let there = match event.unchecked_ref::<KeyboardEvent>().key().as_str() {
                 "ArrowLeft" => (here + count - 1) % count,
@@ -118,7 +136,7 @@ fn tabs(logger: Logger) -> View {
                 _ => return,
             };
             event.prevent_default();
-            logger.tab.set(Tab::ALL[there]);
+            logger.page.tab.set(Tab::ALL[there]);
             if let Some(button) = by_id(Tab::ALL[there].names().0) {
                 // Without focus the tab is still the one that is shown.
                 let _ = button.focus();
@@ -130,9 +148,16 @@ fn tabs(logger: Logger) -> View {
 fn tab_button(logger: Logger, this: Tab) -> View {
     let (id, panel) = this.names();
     let either = move |yes: &'static str, no: &'static str| {
-        live(move || if logger.tab.get() == this { yes } else { no }.into())
+        live(move || {
+            if logger.page.tab.get() == this {
+                yes
+            } else {
+                no
+            }
+            .into()
+        })
     };
-    button(move || logger.tab.set(this))
+    button(move || logger.page.tab.set(this))
         .attr("role", "tab")
         .attr("id", id)
         .attr("aria-controls", panel)
@@ -151,7 +176,7 @@ fn panel(logger: Logger, this: Tab, content: View) -> View {
         .attr("id", id)
         .attr("role", "tabpanel")
         .attr("aria-labelledby", tab)
-        .flag("hidden", move || logger.tab.get() != this)
+        .flag("hidden", move || logger.page.tab.get() != this)
         .with([content])
 }
 
@@ -167,12 +192,12 @@ impl Tab {
 }
 
 /// Takes files that are dropped anywhere.
-fn take_dropped_files(logger: Logger) {
+fn take_dropped_files(page: Page) {
     // Without this the browser would leave the page and show the file.
     listen(&window(), "dragover", move |event| {
         event.prevent_default();
-        if !logger.dragging.get() {
-            logger.dragging.set(true);
+        if !page.dragging.get() {
+            page.dragging.set(true);
         }
     });
     listen(&window(), "dragleave", move |event| {
@@ -182,22 +207,22 @@ fn take_dropped_files(logger: Logger) {
             .related_target()
             .is_none()
         {
-            logger.dragging.set(false);
+            page.dragging.set(false);
         }
     });
     listen(&window(), "drop", move |event| {
         event.prevent_default();
-        logger.dragging.set(false);
+        page.dragging.set(false);
         let data = event.unchecked_ref::<DragEvent>().data_transfer();
         let files = data.and_then(|data| data.files());
-        logger.choose(files.map(all_files).unwrap_or_default());
+        page.choose(files.map(all_files).unwrap_or_default());
     });
 }
 
 /// Asks before the page is left in the middle of an update.
-fn guard_leaving(logger: Logger) {
+fn guard_leaving(page: Page) {
     listen(&window(), "beforeunload", move |event| {
-        if logger.is_updating() {
+        if page.is_updating() {
             event.prevent_default();
         }
     });

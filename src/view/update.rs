@@ -36,7 +36,7 @@ pub(crate) fn update(logger: Logger) -> View {
                 move || before(logger),
             ),
             when(
-                move || !logger.is_updating(),
+                move || !logger.page.is_updating(),
                 move || firmware_file_picker(logger),
             ),
             choose(
@@ -88,7 +88,10 @@ fn before(logger: Logger) -> View {
     all([
         el("h2").text(say!("New firmware")),
         notes(logger),
-        choose(move || (logger.chosen.get(), logger.verdict.get()), file),
+        choose(
+            move || (logger.page.chosen.get(), logger.verdict.get()),
+            file,
+        ),
     ])
 }
 

@@ -11,7 +11,7 @@ export const flags = (port) => [
 ];
 
 /** Height of a row of the list, in pixels. */
-const ROW = 26;
+const ROW = 36;
 
 export class Chooser {
   #socket;

@@ -1,0 +1,108 @@
+// Several loggers at once: each has its card, one file goes onto all of them, and what becomes of one does not touch the
+// others.
+import { expect, test as base } from './fixtures.mjs';
+import { Device, digestOf } from './device.mjs';
+import { LoggerPage } from './logger-page.mjs';
+import { firmwareFile } from './places.mjs';
+
+const test = base.extend({
+  /** Three loggers, each with its own serial number. */
+  devices: async ({}, use) => {
+    const devices = await Promise.all(
+      [1, 2, 3].map((number) => Device.start('factory-1.0.0.hex', ['--serial', String(number).padStart(24, '0')])),
+    );
+    await use(devices);
+    for (const device of devices) {
+      expect(device.halts, 'the firmware never made the chip stop').toEqual([]);
+      await device.stop();
+    }
+  },
+});
+
+/** The page with a fleet on it. */
+class FleetPage extends LoggerPage {
+  constructor(page, chooser) {
+    super(page, chooser);
+    this.fleet = page.getByRole('region', { name: 'Loggers' });
+    this.cards = this.fleet.getByRole('listitem').getByRole('button');
+    this.updateAll = this.fleet.getByRole('button', { name: /^Update \d+ loggers/ });
+    this.said = this.fleet.getByRole('status');
+  }
+
+  /** Allows them one after the other, as they are plugged in. */
+  async connectAll([first, ...others]) {
+    await first.plug();
+    await this.connect();
+    await expect(this.cards, 'one logger looks as one does').toHaveCount(0);
+    for (const [index, device] of others.entries()) {
+      await device.plug();
+      const count = index + 2;
+      // In what order the chooser lists them is the browser's matter; one that is connected already is only looked at.
+      for (let row = 0; row < count && (await this.cards.count()) < count; row++) {
+        await this.page.getByRole('button', { name: 'Add a logger' }).click();
+        await this.chooser.pick(row);
+        await expect(this.cards).toHaveCount(count, { timeout: 3000 }).catch(() => {});
+      }
+      await expect(this.cards).toHaveCount(count);
+    }
+  }
+}
+
+const versions = (devices) => Promise.all(devices.map(async (device) => (await device.image()).version));
+
+test('each of three loggers has its card, and the one that is looked at its tabs', async ({ page, devices, chooser }) => {
+  const fleet = new FleetPage(page, chooser);
+  await fleet.connectAll(devices);
+  await expect(fleet.fleet.locator('[aria-pressed="true"]')).toHaveCount(1);
+  const serials = new Set();
+  for (const place of [0, 1, 2]) {
+    const card = fleet.cards.nth(place);
+    await expect(card).toContainText('1.0.0');
+    await expect(card).toContainText('Recording');
+    await card.click();
+    await expect(card).toHaveAttribute('aria-pressed', 'true');
+    await expect(fleet.fact('state')).toHaveText('Recording');
+    serials.add(await fleet.fact('serial').innerText());
+  }
+  expect(serials.size).toBe(3);
+
+  // One goes, stays as a grey card, and is itself again when it comes back; also after a reload, by itself.
+  await devices[1].unplug();
+  const gone = fleet.cards.filter({ hasText: 'Unplugged' });
+  await expect(gone).toHaveCount(1);
+  await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(2);
+  await devices[1].plug();
+  await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
+  await page.reload();
+  await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
+});
+
+test('one file goes onto three loggers, and one that is unplugged in the middle does not hold up the others', async ({
+  page,
+  devices,
+  chooser,
+}) => {
+  const fleet = new FleetPage(page, chooser);
+  await fleet.connectAll(devices);
+  await fleet.drop('logger-1.1.0.bin', firmwareFile('logger-1.1.0.bin'));
+  await expect(fleet.updateAll).toHaveText('Update 3 loggers to 1.1.0');
+  const [, unlucky] = devices;
+  const before = (await unlucky.status()).bytes_to_device;
+  for (const device of devices) await device.pace(0.05);
+  await fleet.updateAll.click();
+  await expect
+    .poll(async () => (await unlucky.status()).bytes_to_device - before, { intervals: [20] })
+    .toBeGreaterThan(8000);
+  await unlucky.unplug();
+  for (const device of devices) await device.pace(1);
+  await expect(fleet.said.getByText('runs 1.1.0, confirmed')).toHaveCount(2, { timeout: 45_000 });
+  expect(await versions(devices)).toEqual(['1.1.0', '1.0.0', '1.1.0']);
+  await expect(fleet.cards.filter({ hasText: 'Unplugged' })).toHaveCount(1);
+
+  await unlucky.plug();
+  await expect(fleet.said.getByText('runs 1.1.0, confirmed')).toHaveCount(3, { timeout: 45_000 });
+  expect(await versions(devices)).toEqual(['1.1.0', '1.1.0', '1.1.0']);
+  const digest = digestOf(firmwareFile('logger-1.1.0.bin'));
+  for (const device of devices) expect((await device.image()).digest).toBe(digest);
+  await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
+});
