@@ -461,7 +461,7 @@ impl Usb {
             request::SET_INTERFACE if value == 0 && index <= VENDOR_INTERFACE => {
                 // Its endpoints begin anew.
                 halt(index + 1, Some(false))?;
-                halt(index + 1 | endpoint::IN, Some(false))?;
+                halt((index + 1) | endpoint::IN, Some(false))?;
                 &[]
             }
             request::ENDPOINT_STATUS => {
