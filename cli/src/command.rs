@@ -15,7 +15,7 @@ use host::log;
 use host::settings::{
     self, FILE_FORMAT, FileEntry, Kind, Setting, Value, describe, explain, number_text, value_text,
 };
-use host::update::{Progress, update};
+use host::update::{Progress, put_back, update};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocol::device::{HeldImage, Outcome, Phase, Program};
 use protocol::message::Refusal;
@@ -40,6 +40,8 @@ pub enum Command {
     Info,
     /// Updates the firmware; the logger goes on recording meanwhile
     Update(Update),
+    /// Goes back to the version before, which the logger keeps; settings and records stay
+    GoBack,
     /// Shows and changes settings
     #[command(subcommand)]
     Settings(Settings),
@@ -137,6 +139,7 @@ pub fn run(command: &Command, found: &Found, bars: &MultiProgress) -> Result<Fac
                 Some(file) => install(&mut conversation, found, file, *downgrade, bars).await,
                 None => Ok(Facts::default()),
             },
+            Command::GoBack => go_back(&mut conversation, found, bars).await,
             Command::Settings(what) => settings(&mut conversation, what).await,
             Command::Download(what) => {
                 let serial = Device::read(&mut conversation).await?.serial.to_string();
@@ -372,10 +375,42 @@ async fn install(
         }
         _ => {}
     }
-    let bar = bars.add(ProgressBar::new(plan.length.into()));
+    let bar = bar(bars, found, plan.length);
+    let result = update(conversation, &device, file, |step| {
+        show_progress(&bar, step)
+    })
+    .await;
+    bar.finish_and_clear();
+    add_image(&mut facts, "firmware", result?.running);
+    Ok(facts)
+}
+
+async fn go_back(
+    conversation: &mut Conversation<Port>,
+    found: &Found,
+    bars: &MultiProgress,
+) -> Result<Facts, Problem> {
+    let device = Device::read(conversation).await?;
+    let kept = device
+        .kept(conversation.hello().program)
+        .ok_or_else(|| Problem::Refused("The logger keeps no version to go back to.".into()))?;
+    let bar = bar(bars, found, kept.length);
+    let result = put_back(conversation, &device, |step| show_progress(&bar, step)).await;
+    bar.finish_and_clear();
+    let mut facts = Facts::default();
+    add_image(&mut facts, "firmware", result?.running);
+    Ok(facts)
+}
+
+fn bar(bars: &MultiProgress, found: &Found, length: u32) -> ProgressBar {
+    let bar = bars.add(ProgressBar::new(length.into()));
     bar.set_style(bar_style());
     bar.set_prefix(found.to_string());
-    let result = update(conversation, &device, file, |progress| match progress {
+    bar
+}
+
+fn show_progress(bar: &ProgressBar, progress: Progress) {
+    match progress {
         Progress::Preparing => bar.set_message("restarting into update mode"),
         Progress::Sending { kept, .. } => {
             bar.set_message("sending");
@@ -385,12 +420,7 @@ async fn install(
         Progress::Checking => bar.set_message("checking"),
         Progress::Installing => bar.set_message("installing"),
         Progress::Started | Progress::Confirming => bar.set_message("confirming"),
-    })
-    .await;
-    bar.finish_and_clear();
-    let after = result?;
-    add_image(&mut facts, "firmware", after.running);
-    Ok(facts)
+    }
 }
 
 /// How progress looks.
