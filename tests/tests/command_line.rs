@@ -422,3 +422,37 @@ fn the_client_in_python_does_what_the_protocols_description_says() {
     let client = include_str!("../../clients/python/logdock.py");
     assert!(client.lines().count() < 300, "a client is small");
 }
+
+#[test]
+fn the_client_in_python_updates_every_kind_of_logger() {
+    let start = |name: &str, firmware: &str| {
+        let mut logger = VirtualLogger::start(name, firmware, &["--link", "port"]);
+        logger.hear("plugged ");
+        logger
+    };
+    let said = |output: Output| {
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+
+    let direct = start("python-direct", "factory-direct-1.0.0.hex");
+    assert!(said(direct.python(&["info"])).contains("direct: True"));
+    let refused = direct.python(&["update", &path("logger-1.1.0.bin")]);
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("other hardware"),
+        "{refused:?}"
+    );
+    let update = ["update", &path("logger-direct-1.1.0.bin")];
+    assert!(said(direct.python(&update)).contains("runs 1.1.0"));
+    assert_eq!(direct.json(&["info"])["update"], "none under way");
+
+    let empty = start("python-update-mode", "bootloader.hex");
+    assert!(said(empty.python(&["info"])).contains("program: bootloader (update mode)"));
+    let update = ["update", &path("logger-1.0.0.bin")];
+    assert!(said(empty.python(&update)).contains("runs 1.0.0"));
+    assert_eq!(empty.json(&["info"])["mode"], "normal");
+
+    let bridge = VirtualLogger::plug_bridge("python-bridge");
+    let update = ["update", &path("logger-usart-1.1.0.bin")];
+    assert!(said(bridge.python(&update)).contains("runs 1.1.0"));
+}
