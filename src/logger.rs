@@ -17,7 +17,7 @@ use host::settings::{Setting, Value};
 use host::update::{Progress, UpdateError, Upload};
 use js_sys::{Array, Uint8Array};
 use protocol::device::{HeldImage, Program};
-use protocol::image::Version;
+use protocol::image::{Digest, Version};
 use protocol::message::Refusal;
 use protocol::record::Status;
 use protocol::settings::{Problem, SettingId};
@@ -190,7 +190,7 @@ impl Step {
     ];
 }
 
-/// What goes on while the image is copied.
+/// How the image and the conversation come along.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Copying {
     /// The logger restarts into update mode, for only there can it take the image.
@@ -200,9 +200,9 @@ pub(crate) enum Copying {
         /// Bytes per second; none until there is something to measure.
         rate: Option<f64>,
     },
-    /// The cable is out.
+    /// The cable is out; also after all is there.
     Unplugged,
-    /// All is there; the logger reads it back.
+    /// All is there, and the logger has read it back or does.
     ReadingBack,
 }
 
@@ -213,6 +213,8 @@ pub(crate) struct Course {
     pub(crate) kept_version: Option<Version>,
     /// What is being installed.
     pub(crate) to: Version,
+    /// Its digest.
+    pub(crate) digest: Digest,
     /// It is an image that the logger keeps: no file is checked, and nothing is copied.
     pub(crate) is_kept: bool,
     /// The step under way; when the update ended, the one it ended in.
@@ -279,7 +281,7 @@ pub(crate) enum Order {
     Connect(SerialPort),
     /// Bring the chosen file onto the logger.
     Update,
-    /// Have the image installed that a logger in update mode keeps.
+    /// Have the image installed that the logger keeps.
     PutBack,
     /// Have a logger in update mode start over.
     Restart,
@@ -526,7 +528,7 @@ impl Logger {
         self.order(Order::Update);
     }
 
-    /// Has the image installed that a logger in update mode keeps.
+    /// Has the image installed that the logger keeps.
     pub(crate) fn put_back(self) {
         self.order(Order::PutBack);
     }
@@ -629,39 +631,39 @@ impl Logger {
     /// An update with `file` begins.
     pub(crate) fn update_begins(self, device: &Device, file: &Firmware, checked_in: f64) {
         let upload = &file.upload;
-        let total = upload.image.len() as u32;
+        let image = HeldImage {
+            version: upload.version,
+            digest: upload.digest,
+            length: upload.image.len() as u32,
+        };
         self.remember_update(device, file);
-        self.course_begins(device, upload.version, false, vec![checked_in], total);
+        self.course_begins(device, &image, false, vec![checked_in]);
     }
 
     /// An installation of an image that the logger keeps begins.
     pub(crate) fn put_back_begins(self, device: &Device, kept: &HeldImage) {
         // The steps that it does without take no time.
-        self.course_begins(device, kept.version, true, vec![0.0, 0.0], kept.length);
+        self.course_begins(device, kept, true, vec![0.0, 0.0]);
     }
 
-    fn course_begins(
-        self,
-        device: &Device,
-        to: Version,
-        is_kept: bool,
-        took: Vec<f64>,
-        total: u32,
-    ) {
+    fn course_begins(self, device: &Device, image: &HeldImage, is_kept: bool, took: Vec<f64>) {
+        // In update mode, what runs no more is put back without a trial.
+        let in_trial = !is_kept || self.program.get() == Program::Application;
         self.confirmed.set(None);
         self.course.set(Some(Course {
             kept_version: device
                 .running
-                .filter(|_| !device.direct)
+                .filter(|_| in_trial && !device.direct)
                 .map(|running| running.version),
-            to,
+            to: image.version,
+            digest: image.digest,
             is_kept,
             step: Step::ALL[took.len()],
             took,
             elapsed: 0.0,
             copying: Copying::Sending { rate: None },
             kept: 0,
-            total,
+            total: image.length,
             end: None,
             began: now(),
             run: None,
@@ -825,13 +827,16 @@ impl Course {
             }
             Progress::Checking => self.copying = Copying::ReadingBack,
             // Where nothing was copied it began with that.
-            Progress::Installing => self.enter(Step::Restarted, now),
+            Progress::Installing => {
+                self.copying = Copying::ReadingBack;
+                self.enter(Step::Restarted, now);
+            }
             Progress::Started => {
                 let returned = self.returned.unwrap_or(now);
                 self.enter(Step::Started, returned);
                 self.enter(Step::Confirmed, now);
             }
-            Progress::Confirming => {}
+            Progress::Confirming => self.copying = Copying::ReadingBack,
         }
         self.elapsed = now - self.began;
     }

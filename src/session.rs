@@ -24,7 +24,7 @@ use web_sys::Serial;
 use crate::link::serial::SerialLink;
 use crate::link::virtual_logger::VirtualLink;
 use crate::link::{AnyLink, Port};
-use crate::logger::{Chosen, Connection, End, Hindrance, Logger, Order, Written};
+use crate::logger::{Connection, End, Hindrance, Logger, Order, Written};
 use crate::queue::Receiver;
 use crate::time::{ahead_of_utc, timer, utc};
 
@@ -261,11 +261,9 @@ async fn get_to_know<L: Link>(
 
 /// An update that was given up has come to its good end after all.
 fn forget_failure(logger: Logger, device: &Device) {
-    let arrived = logger.chosen.with(|chosen| match chosen {
-        Chosen::Whole { file, .. } => device
-            .running
-            .is_some_and(|running| running.digest == file.upload.digest),
-        _ => false,
+    let arrived = logger.course.with(|course| {
+        let digest = course.as_ref().map(|course| course.digest);
+        device.running.map(|running| running.digest) == digest
     });
     if arrived {
         logger.course.set(None);
@@ -316,7 +314,7 @@ async fn put_back_kept<L: Link>(
     let Some(device) = logger.device.get() else {
         return Ok(());
     };
-    let Some(kept) = device.kept() else {
+    let Some(kept) = device.kept(logger.program.get()) else {
         return Ok(());
     };
     logger.put_back_begins(&device, &kept);

@@ -82,7 +82,7 @@ pub async fn go_back(
     bars: &MultiProgress,
 ) -> Result<Facts, Problem> {
     let device = Device::read(conversation).await?;
-    let Some(kept) = device.kept() else {
+    let Some(kept) = device.kept(conversation.hello().program) else {
         return Err(Problem::Refused(
             "The logger keeps no version that it could go back to.".into(),
         ));

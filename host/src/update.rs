@@ -181,43 +181,83 @@ pub async fn install<L: Link>(
             Err(error) => return Err(error),
         }
     };
-    conclude(conversation, after, digest, progress).await
+    conclude(conversation, after, digest, total, progress).await
 }
 
-/// Has a logger in update mode install the image that it [keeps](Device::kept). The result is what it says in the end.
+/// Has a logger install the image that it [keeps](Device::kept): it goes back to the version before. The result is what
+/// it says in the end. Dropping the future before [`Progress::Installing`] leaves everything as it is.
 pub async fn put_back<L: Link>(
     conversation: &mut Conversation<L>,
     device: &Device,
     mut progress: impl FnMut(Progress),
 ) -> Result<Device, UpdateError> {
-    let Some(kept) = device.kept() else {
+    let Some(kept) = device.kept(conversation.hello().program) else {
         return Err(TalkError::Refused(Refusal::NothingStaged).into());
     };
-    conversation.tell(CommonRequest::Install).await?;
-    progress(Progress::Installing);
-    let after = restart(conversation, device).await?;
-    conclude(conversation, after, kept.digest, progress).await
+    let after = loop {
+        let request = match conversation.hello().program {
+            Program::Application => CommonRequest::GoBack,
+            Program::Bootloader => CommonRequest::Install,
+        };
+        match conversation.tell(request).await {
+            Ok(()) => {
+                progress(Progress::Installing);
+                break restart(conversation, device).await?;
+            }
+            Err(TalkError::Link(LinkError::Lost)) => {
+                progress(unplugged(kept.length));
+                let back = come_back(conversation, device, REPLUG_TIMEOUT).await?;
+                // It lost power after it had heard.
+                if runs(conversation, &back, kept.digest) {
+                    break back;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    conclude(conversation, after, kept.digest, kept.length, progress).await
 }
 
-/// Confirms the image that was to be installed, if it is the one that runs.
+/// The plug was pulled when there was nothing to send.
+fn unplugged(total: u32) -> Progress {
+    Progress::Unplugged { kept: total, total }
+}
+
+/// Confirms the image of `total` bytes that was to be installed, if it is the one that runs.
 async fn conclude<L: Link>(
     conversation: &mut Conversation<L>,
-    after: Device,
+    mut after: Device,
     digest: Digest,
+    total: u32,
     mut progress: impl FnMut(Progress),
 ) -> Result<Device, UpdateError> {
-    if !runs(conversation, &after, digest) {
-        return Err(not_installed(after));
+    if runs(conversation, &after, digest) {
+        progress(Progress::Started);
     }
-    progress(Progress::Started);
-    progress(Progress::Confirming);
+    while runs(conversation, &after, digest) {
+        progress(Progress::Confirming);
+        match confirm(conversation, digest).await {
+            Ok(device) if runs(conversation, &device, digest) && device.phase == Phase::Idle => {
+                return Ok(device);
+            }
+            Ok(device) => return Err(not_installed(device)),
+            Err(TalkError::Link(LinkError::Lost)) => {
+                progress(unplugged(total));
+                after = come_back(conversation, &after, REPLUG_TIMEOUT).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(not_installed(after))
+}
+
+/// Tells the logger that the image which runs may stay.
+async fn confirm<L: Link>(
+    conversation: &mut Conversation<L>,
+    digest: Digest,
+) -> Result<Device, TalkError> {
     conversation.tell(CommonRequest::Confirm { digest }).await?;
-    let confirmed = Device::read(conversation).await?;
-    if runs(conversation, &confirmed, digest) && confirmed.phase == Phase::Idle {
-        Ok(confirmed)
-    } else {
-        Err(not_installed(confirmed))
-    }
+    Device::read(conversation).await
 }
 
 /// Whether the logger runs this image. In update mode an image that is whole does not run.

@@ -251,7 +251,7 @@ fn state(logger: Logger) -> String {
             .map(|course| (course.step, course.copying))
     });
     match (step, logger.connection.get(), logger.program.get()) {
-        (Some((Step::Copied, Copying::Unplugged)), ..) | (_, Connection::Lost, _) => {
+        (Some((_, Copying::Unplugged)), ..) | (_, Connection::Lost, _) => {
             say!("Unplugged. Plug it in again: the page connects to it by itself.")
         }
         (Some((Step::Copied, _)), _, Program::Application) => {

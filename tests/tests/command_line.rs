@@ -190,6 +190,18 @@ fn a_script_updates_a_logger_and_goes_back_only_when_it_says_so() {
 }
 
 #[test]
+fn a_script_has_a_logger_go_back_to_what_it_keeps() {
+    let logger = VirtualLogger::plug("cli-go-back");
+    let nothing = logger.logdock(&["go-back"]);
+    assert_eq!(nothing.status.code(), Some(4), "{nothing:?}");
+    logger.json(&["update", &path("logger-1.1.0.hex")]);
+    for version in ["1.0.0", "1.1.0"] {
+        let back = logger.json(&["go-back"]);
+        assert_eq!(back["firmware"]["version"], version);
+    }
+}
+
+#[test]
 fn a_file_that_is_not_the_makers_is_refused_with_a_code_of_its_own() {
     let logger = VirtualLogger::plug("cli-refusal");
     let other_key = logger.logdock(&["update", &path("logger-1.1.0-other-key.hex")]);
