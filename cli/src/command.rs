@@ -96,8 +96,8 @@ impl Command {
 /// Does it on one logger.
 pub fn run(command: &Command, found: &Found, manner: &Manner) -> Result<Facts, Problem> {
     // A file that is no firmware is said before a port is touched.
-    let file = match command {
-        Command::Update(update) => Some(firmware::read(&update.file)?),
+    let source = match command {
+        Command::Update(update) => Some(update.open()?),
         _ => None,
     };
     let bars = &manner.bars;
@@ -109,8 +109,8 @@ pub fn run(command: &Command, found: &Found, manner: &Manner) -> Result<Facts, P
             Command::List => Ok(Facts::default()),
             Command::Info => info::info(talk).await,
             Command::Watch(what) => info::watch(talk, found, what, manner.json).await,
-            Command::Update(what) => match &file {
-                Some(file) => firmware::install(talk, found, file, what, bars).await,
+            Command::Update(what) => match &source {
+                Some(source) => firmware::install(talk, found, source, what, bars).await,
                 None => Ok(Facts::default()),
             },
             Command::GoBack => firmware::go_back(talk, found, bars).await,

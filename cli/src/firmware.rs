@@ -1,10 +1,12 @@
 //! The firmware of a logger: update, way back, restart.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use host::catalogue::Catalogue;
 use host::check::{Direction, Plan, check};
 use host::conversation::Conversation;
 use host::device::Device;
@@ -22,31 +24,91 @@ use crate::port::{Found, Port};
 #[derive(Args)]
 pub struct Update {
     /// The signed firmware, .hex or .bin
-    pub file: PathBuf,
+    #[arg(required_unless_present = "catalogue")]
+    file: Option<PathBuf>,
+    /// Takes the newest for each logger from a catalogue, whose files lie beside it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "downgrade"])]
+    catalogue: Option<PathBuf>,
     /// Installs an older version, too
     #[arg(long)]
     downgrade: bool,
 }
 
-/// Reads a firmware file.
-pub fn read(path: &Path) -> Result<FirmwareFile, Problem> {
-    let about = |error: &dyn Display| format!("{}: {error}", path.display());
-    let bytes = fs::read(path).map_err(|error| Problem::Failed(about(&error)))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    FirmwareFile::read(&name, &bytes).map_err(|error| Problem::Refused(about(&error)))
+/// Where the firmware comes from.
+pub enum Source {
+    /// One file for whichever logger.
+    File(FirmwareFile),
+    /// Each logger's newest, from the files in a folder.
+    Catalogue(Catalogue, PathBuf),
 }
 
-/// Brings a file onto the logger.
+impl Update {
+    /// Reads file or catalogue.
+    pub fn open(&self) -> Result<Source, Problem> {
+        if let Some(file) = &self.file {
+            return read_firmware(file, &read(file)?).map(Source::File);
+        }
+        let path = self.catalogue.as_deref().unwrap_or(Path::new(""));
+        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let catalogue = Catalogue::read(&text).map_err(|error| refused(path, &error))?;
+        for reason in &catalogue.ignored {
+            eprintln!("logdock: {}: {reason}", path.display());
+        }
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Ok(Source::Catalogue(catalogue, folder))
+    }
+}
+
+impl Source {
+    /// The file for this logger; none when there is nothing newer for it.
+    fn pick(&self, device: &Device) -> Result<Option<Cow<'_, FirmwareFile>>, Problem> {
+        let (catalogue, folder) = match self {
+            Source::File(file) => return Ok(Some(Cow::Borrowed(file))),
+            Source::Catalogue(catalogue, folder) => (catalogue, folder),
+        };
+        let running = device.running.map(|image| image.version);
+        let Some(release) = catalogue.newer(&device.target, running) else {
+            return Ok(None);
+        };
+        let path = folder.join(&release.file);
+        let bytes = read(&path)?;
+        release
+            .check(&bytes)
+            .map_err(|error| refused(&path, &error))?;
+        read_firmware(&path, &bytes).map(|file| Some(Cow::Owned(file)))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    fs::read(path).map_err(|error| Problem::Failed(format!("{}: {error}", path.display())))
+}
+
+fn read_firmware(path: &Path, bytes: &[u8]) -> Result<FirmwareFile, Problem> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    FirmwareFile::read(&name, bytes).map_err(|error| refused(path, &error))
+}
+
+fn refused(path: &Path, error: &dyn Display) -> Problem {
+    Problem::Refused(format!("{}: {error}", path.display()))
+}
+
+/// Brings the firmware onto the logger.
 pub async fn install(
     conversation: &mut Conversation<Port>,
     found: &Found,
-    file: &FirmwareFile,
+    source: &Source,
     what: &Update,
     bars: &MultiProgress,
 ) -> Result<Facts, Problem> {
     let device = Device::read(conversation).await?;
-    let plan = check(file, &device).map_err(|objection| Problem::Refused(objection.to_string()))?;
     let mut facts = Facts::default();
+    let Some(file) = source.pick(&device)? else {
+        add_image(&mut facts, "firmware", device.running);
+        facts.add("catalogue", "nothing newer for this logger");
+        return Ok(facts);
+    };
+    let plan =
+        check(&file, &device).map_err(|objection| Problem::Refused(objection.to_string()))?;
     let runs = conversation.hello().program == Program::Application;
     match plan {
         Plan {
@@ -70,7 +132,7 @@ pub async fn install(
         _ => {}
     }
     let bar = Bar::new(bars, found, plan.length);
-    let after = update(conversation, &device, file, |step| bar.show(step)).await?;
+    let after = update(conversation, &device, &file, |step| bar.show(step)).await?;
     add_image(&mut facts, "firmware", after.running);
     Ok(facts)
 }

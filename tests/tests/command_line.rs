@@ -341,6 +341,41 @@ fn several_loggers_are_set_and_read_out_at_once() {
 }
 
 #[test]
+fn each_logger_gets_what_a_catalogue_has_for_it() {
+    let plain = VirtualLogger::plug("cli-catalogue");
+    let mut direct = VirtualLogger::start(
+        "cli-catalogue-direct",
+        "factory-direct-1.0.0.hex",
+        &["--link", "port"],
+    );
+    direct.hear("plugged ");
+    let loggers = [plain, direct];
+    let catalogue = path("catalogue.json");
+    let words = ["update", "--catalogue", &catalogue];
+    for expected in [Value::Null, json!("nothing newer for this logger")] {
+        let output = logdock_on(&loggers, &words).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        for answer in objects(&output) {
+            assert_eq!(answer["firmware"]["version"], "1.1.0", "{answer}");
+            assert_eq!(answer["catalogue"], expected);
+        }
+    }
+
+    // A file that was changed after it was listed.
+    let folder = &loggers[0].folder;
+    let newer = fs::read_to_string(&catalogue).expect("it was built");
+    let newer = newer.replace("\"1.1.0\"", "\"1.2.0\"");
+    fs::write(folder.join("catalogue.json"), newer).expect("it can be written");
+    fs::write(folder.join("logger-1.1.0.hex"), ":00000001FF\n").expect("it can be written");
+    let changed = loggers[0].logdock(&["update", "--catalogue", "catalogue.json"]);
+    assert_eq!(changed.status.code(), Some(4), "{changed:?}");
+    assert!(
+        String::from_utf8_lossy(&changed.stderr).contains("not the one"),
+        "{changed:?}"
+    );
+}
+
+#[test]
 fn what_a_logger_measures_and_how_it_is_can_be_read_by_a_script() {
     let logger = VirtualLogger::plug("cli-watch");
     let watched = logger.logdock(&["--json", "watch", "--interval", "0.2", "--count", "3"]);
