@@ -15,6 +15,8 @@ use protocol::record::{
     SEGMENT, SEGMENT_DATA, Segment, SegmentHeader, SegmentKind,
 };
 
+use crate::settings::{Setting, Value, of_channel};
+
 /// A number as it is meant: `units` times `10^-decimals`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decimal {
@@ -70,6 +72,30 @@ impl Column {
             unit: text(&layout.unit),
             gain: layout.gain,
             offset: layout.offset,
+        }
+    }
+
+    /// What a logger with these settings records of a channel. Settings that are missing count as not set.
+    pub fn of_settings(channel: Channel, settings: &[Setting]) -> Column {
+        let value = |place: u16| {
+            let id = of_channel(channel, place);
+            let setting = settings.iter().find(|setting| setting.id == id);
+            setting.map(|setting| &setting.value)
+        };
+        let text = |place| match value(place) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let number = |place, none| match value(place) {
+            Some(Value::Number(number)) => *number,
+            _ => none,
+        };
+        Column {
+            channel,
+            name: text(1),
+            unit: text(2),
+            gain: number(3, 10_000),
+            offset: number(4, 0),
         }
     }
 

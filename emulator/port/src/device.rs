@@ -114,7 +114,7 @@ impl VirtualDevice {
         target.map_or(Ok(()), |target| rustix::fs::symlink(target, link))
     }
 
-    /// Offers a USART as a pseudo-terminal, at the baud rate that the firmware sets. Gives where programs open it. Browsers
+    /// Offers a USART as a pseudo-terminal, at the baud rate that a program sets there. Gives where programs open it. Browsers
     /// are told of a bridge (CP2102) while the cable is plugged in.
     ///
     /// # Errors
@@ -155,6 +155,11 @@ impl VirtualDevice {
     /// Why the machine stopped, if it did.
     pub fn halted(&self) -> Option<&str> {
         self.halted.as_deref()
+    }
+
+    /// The rate that a program has set at the other end of a USART's wires, in bits a second; none without wires.
+    pub fn wire_baud(&self) -> Option<u32> {
+        self.wires.as_ref()?.port.baud().ok()
     }
 
     /// How much went over the port so far.
@@ -284,6 +289,7 @@ impl VirtualDevice {
         // Nobody is told, but what a program leaves behind ends.
         wires.port.is_open()?;
         let chip = self.machine.serial(wires.usart);
+        chip.set_baud(Some(wires.port.baud()?));
         let room = TOWARDS_USART.saturating_sub(chip.pending_out());
         if room > 0 {
             chip.write(&wires.port.read(room)?);
