@@ -295,6 +295,14 @@ impl Decoder {
         Decoder::default()
     }
 
+    /// A decoder for segments from the middle of a log: `run` is that of the batch before them, or of the first.
+    pub fn within(run: Option<Rc<Run>>) -> Decoder {
+        Decoder {
+            run,
+            ..Decoder::default()
+        }
+    }
+
     /// What was seen so far.
     pub fn verification(&self) -> &Verification {
         &self.verification
