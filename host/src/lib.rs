@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod battery;
 pub mod check;
+pub mod clock;
 pub mod conversation;
 pub mod csv;
 pub mod data;
