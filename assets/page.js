@@ -38,6 +38,12 @@
         };
         helper.postMessage(question, [port2]);
       }),
+    /** Loads the workbench and opens it for one logger. */
+    async openWorkbench(...logger) {
+      const { default: load, open } = await import('./workbench.js');
+      await load();
+      return open(...logger);
+    },
     /** Whether the computer must not fall asleep; where that cannot be asked for, it may. */
     stayAwake(on) {
       awake = awake
@@ -53,7 +59,8 @@
   // On a first visit only what is needed is loaded; from the second on, all that works without a network is there.
   if (navigator.serviceWorker?.controller) {
     addEventListener('load', () => {
-      for (const file of [scripts[1], './helper.js', './helper_bg.wasm']) fetch(file).catch(() => {});
+      const late = [scripts[1], './helper.js', './helper_bg.wasm', './workbench.js', './workbench_bg.wasm'];
+      for (const file of late) fetch(file).catch(() => {});
     });
   }
 }

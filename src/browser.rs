@@ -3,12 +3,23 @@
 
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
+use web_sys::Element;
+
+use crate::workbench::SharedLogger;
 
 #[wasm_bindgen]
 extern "C" {
     /// Asks the [helper](crate::helper).
     #[wasm_bindgen(js_namespace = logdock)]
     pub(crate) fn ask(question: &Array) -> Promise;
+
+    /// Loads the [workbench](crate::workbench) and opens it for one logger.
+    #[wasm_bindgen(js_namespace = logdock, js_name = openWorkbench)]
+    pub(crate) fn open_workbench(
+        logger: SharedLogger,
+        settings: &Element,
+        records: &Element,
+    ) -> Promise;
 
     /// Whether the computer must not fall asleep.
     #[wasm_bindgen(js_namespace = logdock, js_name = stayAwake)]

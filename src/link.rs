@@ -105,6 +105,6 @@ impl Link for AnyLink {
     }
 
     async fn sleep(&mut self, time: Duration) {
-        crate::time::timer(time).await;
+        ui::time::timer(time).await;
     }
 }

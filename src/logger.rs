@@ -13,33 +13,32 @@ use alloc::vec::Vec;
 use host::check::{Direction, Plan};
 use host::conversation::TalkError;
 use host::device::Device;
-use host::settings::{Setting, Value};
+use host::settings::Setting;
 use host::update::{Progress, UpdateError, Upload};
 use js_sys::{Array, Uint8Array};
 use protocol::device::{HeldImage, Program};
 use protocol::image::Version;
-use protocol::message::Refusal;
 use protocol::record::Status;
-use protocol::settings::{Problem, SettingId};
 use virtual_logger_messages::{Command, Event};
 use wasm_bindgen::prelude::*;
 use web_sys::{File, SerialPort};
 
 use crate::browser::{on_opened, stay_awake};
-use crate::dom::window;
-use crate::draft::Draft;
-use crate::fetch::fetch;
 use crate::helper::{NoHelp, objection, read};
+use crate::lease::Lent;
 use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
 use crate::link::virtual_logger::Hand;
-use crate::queue::{Sender, queue};
 use crate::session;
-use crate::signal::{Changed, Signal, changes};
-use crate::task::spawn;
-use crate::text::storage;
-use crate::time::now;
+use crate::workbench::Bench;
 use core::ops::Deref;
+use ui::dom::window;
+use ui::fetch;
+use ui::queue::{Sender, queue};
+use ui::signal::{Changed, Signal, changes};
+use ui::task::spawn;
+use ui::text::storage;
+use ui::time::now;
 
 /// In the page's address, it asks for the virtual logger.
 const VIRTUAL: &str = "#virtual-logger";
@@ -248,29 +247,20 @@ pub(crate) enum End {
     Failed(UpdateError),
 }
 
-/// How writing settings ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// The logger has them.
-    Done,
-    /// It refused one, and changed none.
-    Refused(SettingId, Problem),
-    /// It did not come to that.
-    Failed(TalkError),
-}
-
 /// What one does with a logger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tab {
     /// New firmware.
     Update,
+    /// What it recorded.
+    Records,
     /// Its settings.
     Settings,
 }
 
 impl Tab {
     /// All of them, in their order.
-    pub(crate) const ALL: [Tab; 2] = [Tab::Update, Tab::Settings];
+    pub(crate) const ALL: [Tab; 3] = [Tab::Update, Tab::Records, Tab::Settings];
 }
 
 /// What the session is told to do.
@@ -285,8 +275,10 @@ pub(crate) enum Order {
     Restart,
     /// Stop sending.
     Cancel,
-    /// Change settings.
-    Write(Vec<(SettingId, Value)>),
+    /// Let somebody else talk to the logger for a while.
+    Lend(Lent),
+    /// Ask for the settings anew: they were changed.
+    Reread,
     /// Take the virtual logger in place of the real ones, or the other way round.
     Exchange,
 }
@@ -319,8 +311,6 @@ pub(crate) struct State {
     pub(crate) ahead_before: Signal<Option<Option<i64>>>,
     /// Its settings with the values it has.
     pub(crate) settings: Signal<Vec<Setting>>,
-    /// How the latest writing of settings ended.
-    pub(crate) written: Signal<Option<Written>>,
     /// The firmware file.
     pub(crate) chosen: Signal<Chosen>,
     /// Whether this logger takes that file.
@@ -335,14 +325,12 @@ pub(crate) struct State {
     pub(crate) virtual_is_kept: Signal<bool>,
     /// Whether its cable is noisy.
     pub(crate) is_noisy: Signal<bool>,
-    /// What the person made of the settings and did not write yet.
-    pub(crate) drafts: Signal<Vec<(SettingId, Draft)>>,
+    /// The program that has the other tabs.
+    pub(crate) bench: Signal<Bench>,
     /// What is looked at.
     pub(crate) tab: Signal<Tab>,
     /// Whether a file is being dragged over the page.
     pub(crate) dragging: Signal<bool>,
-    /// Whether writing was asked for while a field held no value.
-    pub(crate) insisted: Signal<bool>,
     /// Whether the details could be copied, once that was asked for.
     pub(crate) copied: Signal<Option<bool>>,
     hand: Signal<Option<Hand>>,
@@ -366,7 +354,6 @@ impl Logger {
             ahead: Signal::new(changes, None),
             ahead_before: Signal::new(changes, None),
             settings: Signal::new(changes, Vec::new()),
-            written: Signal::new(changes, None),
             chosen: Signal::new(changes, Chosen::Nothing),
             verdict: Signal::new(changes, Verdict::Open),
             course: Signal::new(changes, None),
@@ -381,10 +368,9 @@ impl Logger {
             ),
             virtual_is_kept: Signal::new(changes, true),
             is_noisy: Signal::new(changes, false),
-            drafts: Signal::new(changes, Vec::new()),
+            bench: Signal::new(changes, Bench::default()),
             tab: Signal::new(changes, Tab::Update),
             dragging: Signal::new(changes, false),
-            insisted: Signal::new(changes, false),
             copied: Signal::new(changes, None),
             hand: Signal::new(changes, None),
             unfinished: Signal::new(changes, None),
@@ -541,12 +527,6 @@ impl Logger {
         self.order(Order::Cancel);
     }
 
-    /// Changes settings on the logger.
-    pub(crate) fn write_settings(self, changes: Vec<(SettingId, Value)>) {
-        self.written.set(None);
-        self.order(Order::Write(changes));
-    }
-
     /// What the logger says of itself.
     pub(crate) fn set_device(self, device: Option<Device>) {
         self.device.set(device);
@@ -610,7 +590,8 @@ impl Logger {
             .with(|connection| *connection == Connection::Connected)
     }
 
-    fn order(self, order: Order) {
+    /// Tells the session what to do.
+    pub(crate) fn order(self, order: Order) {
         // The session lives as long as the page.
         self.orders.send(order);
     }
@@ -729,8 +710,6 @@ impl Logger {
         self.status.set(None);
         self.ahead_before.set(None);
         self.settings.set(Vec::new());
-        self.drafts.set(Vec::new());
-        self.written.set(None);
         self.course.set(None);
         self.confirmed.set(None);
     }
@@ -933,16 +912,4 @@ fn remember_in_address(hash: &str) {
     };
     // Without it, a reload begins at the welcome.
     let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&(path + hash)));
-}
-
-impl From<Result<(), TalkError>> for Written {
-    fn from(result: Result<(), TalkError>) -> Written {
-        match result {
-            Ok(()) => Written::Done,
-            Err(TalkError::Refused(Refusal::Setting { id, problem })) => {
-                Written::Refused(id, problem)
-            }
-            Err(error) => Written::Failed(error),
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The page: a logger in the browser. It only puts the page together; what it shows is in [`view`], what it knows of
 //! the logger in [`logger`].
 //!
-//! It does without Rust's standard library, which brings words for every panic, and an eighth of the page with them.
+//! What is only of use with a logger at hand is another program, the [`workbench`].
 
 #![cfg_attr(target_arch = "wasm32", no_std, no_main)]
 
@@ -11,48 +11,29 @@ extern crate alloc;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(target_arch = "wasm32")]
-mod dom;
-#[cfg(target_arch = "wasm32")]
-mod draft;
-#[cfg(target_arch = "wasm32")]
-mod fetch;
-#[cfg(target_arch = "wasm32")]
 mod helper;
+#[cfg(target_arch = "wasm32")]
+mod lease;
 #[cfg(target_arch = "wasm32")]
 mod link;
 #[cfg(target_arch = "wasm32")]
 mod logger;
 #[cfg(target_arch = "wasm32")]
-mod queue;
-#[cfg(target_arch = "wasm32")]
 mod session;
 #[cfg(target_arch = "wasm32")]
-mod signal;
-#[cfg(target_arch = "wasm32")]
-mod task;
-#[cfg(target_arch = "wasm32")]
-mod text;
-#[cfg(target_arch = "wasm32")]
-mod time;
-#[cfg(target_arch = "wasm32")]
 mod view;
+#[cfg(target_arch = "wasm32")]
+mod workbench;
 
 #[cfg(target_arch = "wasm32")]
 mod start {
-    use core::panic::PanicInfo;
-
-    use lol_alloc::{FreeListAllocator, LockedAllocator};
+    use ui::dom::{body, mount};
+    use ui::task::spawn;
+    use ui::text::load_language;
     use wasm_bindgen::prelude::*;
 
-    use crate::dom::mount;
     use crate::logger::Logger;
-    use crate::task::spawn;
-    use crate::text::load_language;
     use crate::view::shell::shell;
-
-    #[global_allocator]
-    static MEMORY: LockedAllocator<FreeListAllocator> =
-        LockedAllocator::new(FreeListAllocator::new());
 
     /// Called when the page was loaded.
     #[wasm_bindgen(start)]
@@ -60,14 +41,8 @@ mod start {
         spawn(async {
             load_language().await;
             let (logger, changed) = Logger::new();
-            mount(shell(logger), changed);
+            mount([(shell(logger), body())], changed);
         });
-    }
-
-    /// A mistake in the page: it stops there, and the browser's console says in which function.
-    #[panic_handler]
-    fn stop(_: &PanicInfo) -> ! {
-        core::arch::wasm32::unreachable()
     }
 }
 

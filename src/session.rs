@@ -6,7 +6,6 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::pin::{Pin, pin};
 use core::time::Duration;
@@ -21,12 +20,13 @@ use protocol::device::{Phase, Program};
 use protocol::message::CommonRequest;
 use web_sys::Serial;
 
+use crate::lease::lend;
 use crate::link::serial::SerialLink;
 use crate::link::virtual_logger::VirtualLink;
 use crate::link::{AnyLink, Port};
-use crate::logger::{Chosen, Connection, End, Hindrance, Logger, Order, Written};
-use crate::queue::Receiver;
-use crate::time::{ahead_of_utc, timer, utc};
+use crate::logger::{Chosen, Connection, End, Hindrance, Logger, Order};
+use ui::queue::Receiver;
+use ui::time::{ahead_of_utc, timer, utc};
 
 /// How often the logger is asked what it measures.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -158,18 +158,8 @@ async fn attend<L: Link>(
         };
         match order {
             Some(Order::Update) => bring_up_to_date(conversation, logger, orders).await?,
-            Some(Order::Write(changes)) => {
-                let result = settings::write(conversation, &changes).await;
-                let lost = matches!(result, Err(TalkError::Link(_)));
-                if result.is_ok() {
-                    read_settings(conversation, logger).await?;
-                    logger.drafts.set(Vec::new());
-                }
-                logger.written.set(Some(Written::from(result.clone())));
-                if lost {
-                    result?;
-                }
-            }
+            Some(Order::Lend(lent)) => lend(conversation.link(), lent).await?,
+            Some(Order::Reread) => read_settings(conversation, logger).await?,
             Some(Order::Exchange) => return Err(LinkError::Lost.into()),
             Some(Order::PutBack) => put_back_kept(conversation, logger, orders).await?,
             Some(Order::Restart) => {

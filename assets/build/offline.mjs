@@ -16,11 +16,11 @@ const files = readdirSync(folder, { recursive: true, withFileTypes: true })
 const hash = createHash('sha256');
 for (const file of files) hash.update(file.slice(folder.length)).update(readFileSync(file));
 
-// The virtual logger is loaded only when somebody tries it, the helper when it is needed or at the second visit; both are
-// kept from then on.
+// The virtual logger is loaded only when somebody tries it, helper and workbench when they are needed or at the second
+// visit; all are kept from then on.
 const kept = files
   .map((file) => `.${file.slice(folder.length)}`)
-  .filter((file) => !/virtual-logger|helper|firmware\//.test(file));
+  .filter((file) => !/virtual-logger|helper|workbench|firmware\//.test(file));
 
 const values = { VERSION: hash.digest('hex').slice(0, 16), KEPT: kept };
 let worker = readFileSync(join(folder, WORKER), 'utf8');

@@ -1,33 +1,31 @@
-// Gives what the page's WebAssembly imports short names, in the program and in the script beside it: wasm-bindgen's are
-// long and end in digits that do not compress, a twentieth of all that a first visit loads. Runs after each build, before
-// dist/ is replaced. It changes nothing but these names, comments and
-// blanks, and fails when one of the names is not in both files.
+// Gives what WebAssembly of the page and of the workbench imports short names, in the programs and in the scripts beside
+// them: wasm-bindgen's are long and end in digits that do not compress, a twentieth of all that a first visit loads. Runs
+// after each build, before dist/ is replaced. It changes nothing but these names, comments and blanks, and fails when one
+// of the names is not in both files.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const folder = process.env.TRUNK_STAGING_DIR;
 if (!folder) throw new Error('TRUNK_STAGING_DIR is not set: this is run by trunk');
-const wasm = readdirSync(folder).find((name) => /^logdock-.*_bg\.wasm$/.test(name));
-const script = wasm.replace('_bg.wasm', '.js');
 
 /** Section of imports (WebAssembly, Binary Format, 5.5.5). */
 const IMPORTS = 2;
 /** Kind of an import that is a function; wasm-bindgen's programs import nothing else. */
 const FUNCTION = 0;
 
-const bytes = readFileSync(join(folder, wasm));
 const uleb = (value) => (value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...uleb(value >>> 7)]);
 const text = (value) => [...uleb(value.length), ...Buffer.from(value)];
 
 class Reader {
-  constructor(at) {
+  constructor(bytes, at) {
+    this.bytes = bytes;
     this.at = at;
   }
   number() {
     let value = 0;
     for (let shift = 0; ; shift += 7) {
-      const byte = bytes[this.at++];
+      const byte = this.bytes[this.at++];
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) return value;
     }
@@ -35,57 +33,65 @@ class Reader {
   text() {
     const length = this.number();
     this.at += length;
-    return bytes.toString('latin1', this.at - length, this.at);
+    return this.bytes.toString('latin1', this.at - length, this.at);
   }
 }
 
-const reader = new Reader(8);
-let start = 0;
-let content = 0;
-let id = -1;
-while (id !== IMPORTS) {
-  start = reader.at;
-  id = bytes[reader.at++];
-  const length = reader.number();
-  content = reader.at;
-  reader.at += length;
-}
-const end = reader.at;
-reader.at = content;
+function shorten(wasm) {
+  const script = wasm.replace('_bg.wasm', '.js');
+  const bytes = readFileSync(join(folder, wasm));
+  const reader = new Reader(bytes, 8);
+  let start = 0;
+  let content = 0;
+  let id = -1;
+  while (id !== IMPORTS) {
+    start = reader.at;
+    id = bytes[reader.at++];
+    const length = reader.number();
+    content = reader.at;
+    reader.at += length;
+  }
+  const end = reader.at;
+  reader.at = content;
 
-const names = new Map();
-const modules = new Set();
-const shortened = [];
-const count = reader.number();
-for (let index = 0; index < count; index++) {
-  modules.add(reader.text());
-  const name = reader.text();
-  if (bytes[reader.at++] !== FUNCTION) throw new Error(`${name} is imported, and is no function`);
-  names.set(name, `_${index.toString(36)}`);
-  shortened.push(...text('.'), ...text(names.get(name)), FUNCTION, ...uleb(reader.number()));
-}
-const section = [...uleb(count), ...shortened];
-writeFileSync(
-  join(folder, wasm),
-  Buffer.concat([
-    bytes.subarray(0, start),
-    Buffer.from([IMPORTS, ...uleb(section.length), ...section]),
-    bytes.subarray(end),
-  ]),
-);
+  const names = new Map();
+  const modules = new Set();
+  const shortened = [];
+  const count = reader.number();
+  for (let index = 0; index < count; index++) {
+    modules.add(reader.text());
+    const name = reader.text();
+    if (bytes[reader.at++] !== FUNCTION) throw new Error(`${name} is imported, and is no function`);
+    names.set(name, `_${index.toString(36)}`);
+    shortened.push(...text('.'), ...text(names.get(name)), FUNCTION, ...uleb(reader.number()));
+  }
+  const section = [...uleb(count), ...shortened];
+  writeFileSync(
+    join(folder, wasm),
+    Buffer.concat([
+      bytes.subarray(0, start),
+      Buffer.from([IMPORTS, ...uleb(section.length), ...section]),
+      bytes.subarray(end),
+    ]),
+  );
 
-let source = readFileSync(join(folder, script), 'utf8');
-for (const [name, short] of names) {
-  if (!source.includes(` ${name}:`)) throw new Error(`${script} has no ${name}`);
-  source = source.replace(` ${name}:`, ` ${short}:`);
+  let source = readFileSync(join(folder, script), 'utf8');
+  for (const [name, short] of names) {
+    if (!source.includes(` ${name}:`)) throw new Error(`${script} has no ${name}`);
+    source = source.replace(` ${name}:`, ` ${short}:`);
+  }
+  for (const module of modules) {
+    if (!source.includes(`"${module}"`)) throw new Error(`${script} gives no ${module}`);
+    source = source.replace(`"${module}"`, '"."');
+  }
+  // Comments of whole lines, and what lines are indented with.
+  source = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, '').replace(/^ +/gm, '');
+  writeFileSync(join(folder, script), source);
 }
-for (const module of modules) {
-  if (!source.includes(`"${module}"`)) throw new Error(`${script} gives no ${module}`);
-  source = source.replace(`"${module}"`, '"."');
-}
-// Comments of whole lines, and what lines are indented with.
-source = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, '').replace(/^ +/gm, '');
-writeFileSync(join(folder, script), source);
+
+const programs = readdirSync(folder).filter((name) => /^(logdock-.*|workbench)_bg\.wasm$/.test(name));
+if (programs.length !== 2) throw new Error(`page and workbench, and not ${programs}`);
+programs.forEach(shorten);
 
 for (const name of readdirSync(folder).filter((name) => /^(page|.*-worker).*\.js$/.test(name))) {
   const code = readFileSync(join(folder, name), 'utf8').replace(/^ *\/\/.*\n/gm, '').replace(/^\s+/gm, '');

@@ -19,10 +19,10 @@ use web_sys::{
 };
 
 use super::PortEvent;
-use crate::dom::window;
-use crate::queue::{Receiver, Sender, queue};
-use crate::task::spawn;
-use crate::time::{now, timer};
+use ui::dom::window;
+use ui::queue::{Receiver, Sender, queue};
+use ui::task::spawn;
+use ui::time::{now, timer};
 
 /// What a logger's port says it is: the logger itself, or one of the bridges that its USART may be behind. Whether there is
 /// a logger behind a bridge only its answer tells.

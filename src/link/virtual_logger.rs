@@ -17,8 +17,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker};
 
 use super::PortEvent;
-use crate::queue::{Receiver, Sender, queue};
-use crate::time::{now, timer};
+use ui::queue::{Receiver, Sender, queue};
+use ui::time::{now, timer};
 
 /// The script of the Worker, beside the page.
 const SCRIPT: &str = "./virtual-logger-worker.js";

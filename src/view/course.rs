@@ -5,10 +5,10 @@ use alloc::string::{String, ToString};
 use host::update::UpdateError;
 
 use super::update::how_it_ended;
-use super::words::{decimal, kilobytes, no_connection, seconds, short};
-use crate::dom::{View, all, button, choose, el, live, nothing, when, words};
 use crate::logger::{Chosen, Copying, Course, End, Logger, Step};
-use crate::text::{said, say};
+use ui::dom::{View, all, button, choose, el, live, nothing, when, words};
+use ui::text::{said, say};
+use ui::words::{decimal, kilobytes, no_connection, seconds, short};
 
 /// The steps, what may be done meanwhile, and the end.
 pub(crate) fn course_view(logger: Logger) -> View {

@@ -7,10 +7,10 @@ use alloc::string::{String, ToString};
 use host::check::explain;
 use protocol::device::{HeldImage, Outcome, Phase, Program};
 
-use crate::dom::{View, button, el, live, window};
 use crate::logger::{Connection, End, Hindrance, Logger, Virtual};
-use crate::task::spawn;
-use crate::text::say;
+use ui::dom::{View, button, el, live, window};
+use ui::task::spawn;
+use ui::text::say;
 
 /// Closed until it is wanted.
 pub(crate) fn details(logger: Logger) -> View {

@@ -9,10 +9,10 @@ use protocol::device::{Phase, Program};
 use protocol::record::{Channel, Recording, Status};
 
 use super::welcome::connect;
-use super::words::{count, decimal, nameless, short};
-use crate::dom::{Text, View, choose, el, live, nothing, when, words};
 use crate::logger::{Connection, Copying, Logger, Step};
-use crate::text::say;
+use ui::dom::{Text, View, choose, el, live, nothing, when, words};
+use ui::text::say;
+use ui::words::{count, decimal, nameless, short};
 
 /// The setting that holds the logger's name.
 const NAME_SETTING: &str = "Name";

@@ -7,9 +7,9 @@ use wasm_bindgen::JsCast;
 use web_sys::{File, HtmlInputElement};
 
 use super::shell::all_files;
-use crate::dom::{View, all, button, el, when};
 use crate::logger::Logger;
-use crate::text::say;
+use ui::dom::{View, all, button, el, when};
+use ui::text::say;
 
 /// The picker.
 pub(crate) fn firmware_file_picker(logger: Logger) -> View {

@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use host::device::Device;
 use protocol::image::Version;
 
-use super::words::kilobytes;
-use crate::dom::{View, all, choose, el, live};
 use crate::logger::{Course, End, Logger, Step};
-use crate::text::say;
+use ui::dom::{View, all, choose, el, live};
+use ui::text::say;
+use ui::words::kilobytes;
 
 /// Where flash begins (STM32L0 reference manual, memory map).
 const FLASH: u32 = 0x0800_0000;

@@ -9,13 +9,13 @@ use web_sys::{DragEvent, File, FileList, KeyboardEvent};
 use super::details::details;
 use super::device_card::device_card;
 use super::memory_map::memory_map;
-use super::settings::settings;
 use super::update::update;
 use super::virtual_logger::virtual_logger;
 use super::welcome::{unsupported, welcome};
-use crate::dom::{View, all, button, by_id, either, el, input_value, listen, live, window};
 use crate::logger::{Connection, Logger, Tab};
-use crate::text::{LANGUAGES, choose_language, language, say};
+use crate::workbench::{content, follow};
+use ui::dom::{View, all, button, by_id, either, el, input_value, listen, live, window};
+use ui::text::{LANGUAGES, choose_language, language, say};
 
 /// The whole page.
 pub(crate) fn shell(logger: Logger) -> View {
@@ -78,7 +78,9 @@ fn with_logger(logger: Logger) -> View {
         all([
             tabs(logger),
             panel(logger, Tab::Update, update_and_memory(logger)),
-            panel(logger, Tab::Settings, settings(logger)),
+            panel(logger, Tab::Records, content(logger, Tab::Records)),
+            panel(logger, Tab::Settings, content(logger, Tab::Settings)),
+            follow(logger),
         ])
     };
     all([
@@ -139,6 +141,7 @@ fn tab_button(logger: Logger, this: Tab) -> View {
         .attr("tabindex", either("0", "-1"))
         .text(match this {
             Tab::Update => say!("Update"),
+            Tab::Records => say!("Records"),
             Tab::Settings => say!("Settings"),
         })
 }
@@ -158,6 +161,7 @@ impl Tab {
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Tab::Update => ("tab-update", "panel-update"),
+            Tab::Records => ("tab-records", "panel-records"),
             Tab::Settings => ("tab-settings", "panel-settings"),
         }
     }

@@ -9,10 +9,10 @@ use protocol::image::{Digest, Version};
 
 use super::course::course_view;
 use super::firmware_file::firmware_file_picker;
-use super::words::{kilobytes, short};
-use crate::dom::{View, all, button, choose, either, el, live, nothing, when};
 use crate::logger::{Chosen, Firmware, Logger, Unreadable, Verdict};
-use crate::text::{said, say};
+use ui::dom::{View, all, button, choose, either, el, live, nothing, when};
+use ui::text::{said, say};
+use ui::words::{kilobytes, short};
 
 /// Everything about new firmware.
 pub(crate) fn update(logger: Logger) -> View {

@@ -4,9 +4,9 @@ use alloc::string::String;
 
 use virtual_logger_messages::Command;
 
-use crate::dom::{View, all, button, either, el, live, when};
 use crate::logger::{Cable, Logger, Virtual};
-use crate::text::say;
+use ui::dom::{View, all, button, either, el, live, when};
+use ui::text::say;
 
 /// There only while a virtual logger is.
 pub(crate) fn virtual_logger(logger: Logger) -> View {

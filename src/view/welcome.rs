@@ -2,10 +2,10 @@
 
 use alloc::string::String;
 
-use super::words::no_connection;
-use crate::dom::{View, all, button, el, live};
 use crate::logger::{Connection, Hindrance, Logger, Virtual};
-use crate::text::say;
+use ui::dom::{View, all, button, el, live};
+use ui::text::say;
+use ui::words::no_connection;
 
 /// The first visit.
 pub(crate) fn welcome(logger: Logger) -> View {

@@ -9,13 +9,15 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const texts = join(root, 'assets/text');
 const names = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
 
-/** Every text in `say!` in the page's sources. */
+/** Every text in `say!` in the sources of the page's programs. */
 function inTheSources() {
   const found = new Set();
-  for (const name of readdirSync(join(root, 'src'), { recursive: true })) {
-    if (!name.endsWith('.rs') || name === 'text.rs') continue;
-    const source = readFileSync(join(root, 'src', name), 'utf8');
-    for (const [, text] of source.matchAll(/say!\(\s*"([^"]*)"/g)) found.add(text);
+  for (const folder of ['src', 'ui/src', 'workbench/src']) {
+    for (const name of readdirSync(join(root, folder), { recursive: true })) {
+      if (!name.endsWith('.rs') || name === 'text.rs') continue;
+      const source = readFileSync(join(root, folder, name), 'utf8');
+      for (const [, text] of source.matchAll(/say!\(\s*"([^"]*)"/g)) found.add(text);
+    }
   }
   return found;
 }

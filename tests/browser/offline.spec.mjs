@@ -10,7 +10,9 @@ test.describe('kept for times without a network', () => {
     await page.evaluate(() => navigator.serviceWorker.ready);
     // The first visit keeps what it loaded itself; the second one the rest.
     await page.reload();
-    await expect.poll(() => page.evaluate(async () => !!(await caches.match('./helper_bg.wasm')))).toBe(true);
+    for (const file of ['./helper_bg.wasm', './workbench_bg.wasm']) {
+      await expect.poll(() => page.evaluate(async (file) => !!(await caches.match(file)), file)).toBe(true);
+    }
     await server.close();
     await page.reload();
     await page.evaluate(() => navigator.serial.getPorts());
@@ -20,6 +22,8 @@ test.describe('kept for times without a network', () => {
     await logger.drop('logger-1.1.0.hex', firmwareFile('logger-1.1.0.hex'));
     await logger.start('1.1.0');
     await logger.expectRuns('1.1.0');
+    await logger.tab('Settings').click();
+    await expect(page.getByLabel('Interval')).toBeVisible();
   });
 
   test('a virtual logger that was tried once runs without a network', async ({ page, server }) => {
@@ -49,4 +53,16 @@ test('scripts come from the page alone, and only those it names', async ({ page 
     };
   });
   expect(refused).toEqual({ html: 'TypeError', worker: 'TypeError', inline: 'TypeError' });
+});
+
+test('a part of the page that cannot be loaded is said to be missing, and comes when it can', async ({ page, device, chooser }) => {
+  await page.route('**/workbench.js', (route) => route.abort());
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await logger.tab('Settings').click();
+  await expect(page.getByRole('alert')).toContainText('could not be loaded');
+  await page.unroute('**/workbench.js');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByLabel('Interval')).toBeVisible();
 });

@@ -155,7 +155,7 @@ fn lint(project: &Project) -> Result<Tally> {
             .args(deny),
     )?;
     // One by one, as they are built: together they would bring the page the standard library.
-    for package in ["logdock", "helper", "virtual-logger"] {
+    for package in ["logdock", "workbench", "helper", "virtual-logger"] {
         tally += check(
             project
                 .command("cargo")

@@ -10,7 +10,7 @@ use protocol::image::Digest;
 use crate::text::{said, say};
 
 /// A number with so many decimals. The browser writes it: Rust's own way would be a tenth of the page.
-pub(crate) fn decimal(number: f64, decimals: u8) -> String {
+pub fn decimal(number: f64, decimals: u8) -> String {
     // It refuses more than 100 decimals only.
     js_sys::Number::from(number)
         .to_fixed(decimals)
@@ -18,12 +18,12 @@ pub(crate) fn decimal(number: f64, decimals: u8) -> String {
 }
 
 /// A size, such as `33.8 KB`; 1 KB is 1024 bytes.
-pub(crate) fn kilobytes(bytes: u32) -> String {
+pub fn kilobytes(bytes: u32) -> String {
     [&decimal(f64::from(bytes) / 1024.0, 1), " KB"].concat()
 }
 
 /// A time in seconds, such as `0.02 s` or `3.1 s`.
-pub(crate) fn seconds(time: f64) -> String {
+pub fn seconds(time: f64) -> String {
     match time {
         ..0.1 => [&decimal(time, 2), " s"].concat(),
         ..100.0 => [&decimal(time, 1), " s"].concat(),
@@ -32,7 +32,7 @@ pub(crate) fn seconds(time: f64) -> String {
 }
 
 /// A count with its thousands apart, from five digits on.
-pub(crate) fn count(number: u32) -> String {
+pub fn count(number: u32) -> String {
     let digits = number.to_string();
     if digits.len() < 5 {
         return digits;
@@ -49,14 +49,14 @@ pub(crate) fn count(number: u32) -> String {
 }
 
 /// The beginning of a digest: enough to compare by eye.
-pub(crate) fn short(digest: Digest) -> String {
+pub fn short(digest: Digest) -> String {
     let mut text = digest.to_string();
     text.truncate(16);
     text
 }
 
 /// What a logger is called that has no name of its own.
-pub(crate) fn nameless(device: &Device) -> String {
+pub fn nameless(device: &Device) -> String {
     let serial = device.serial.to_string();
     let (_, last) = serial.split_at(serial.len() - 4);
     [&device.model, " ", last].concat()
@@ -68,7 +68,7 @@ const UDEV_RULE: &str =
 const UDEV_FILE: &str = "/etc/udev/rules.d/70-logdock.rules";
 
 /// Why there is no connection, and what to do.
-pub(crate) fn no_connection(error: &TalkError) -> String {
+pub fn no_connection(error: &TalkError) -> String {
     match error {
         TalkError::Link(LinkError::System(_)) => say!(
             "{error} Close other programs that use the logger, unplug it and plug it in again. On Linux, your user must be allowed to use it: put the line {rule} into the file {file} and plug it in again.",

@@ -16,17 +16,18 @@ use crate::dom::{root, window};
 use crate::fetch::fetch;
 
 /// A text of the page: `say!("Update to {version}", version = plan.to)`.
+#[macro_export]
 macro_rules! say {
     ($template:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
-        $crate::text::fill($template, &[$((stringify!($name), &$crate::text::say!(@value $name $(= $value)?))),*])
+        $crate::text::fill($template, &[$((stringify!($name), &$crate::say!(@value $name $(= $value)?))),*])
     };
     (@value $name:ident) => { $name };
     (@value $name:ident = $value:expr) => { $value };
 }
-pub(crate) use say;
+pub use crate::say;
 
 /// The languages, by their code and their own name. The first is that of the sources.
-pub(crate) const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("fr", "Français")];
+pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("fr", "Français")];
 
 /// Where the choice of a language is remembered.
 const REMEMBERED: &str = "logdock-language";
@@ -35,13 +36,13 @@ const REMEMBERED: &str = "logdock-language";
 static PAIRS: OnceBox<Vec<(String, String)>> = OnceBox::new();
 
 /// The code of the language that is shown.
-pub(crate) fn language() -> String {
+pub fn language() -> String {
     root().lang()
 }
 
 /// Loads the language that the person chose, else the first that the browser asks for and that is there. Without its
 /// file the page speaks English.
-pub(crate) async fn load_language() {
+pub async fn load_language() {
     let asked = js_sys::Array::from(&window().navigator().languages());
     if let Some(remembered) = storage().and_then(|storage| storage.get_item(REMEMBERED).ok()?) {
         asked.unshift(&remembered.into());
@@ -51,11 +52,19 @@ pub(crate) async fn load_language() {
         let language = LANGUAGES.iter().find(|(code, _)| asked.starts_with(code));
         language.map(|(code, _)| *code)
     });
-    let Some(code) = wanted.filter(|code| *code != LANGUAGES[0].0) else {
-        return;
-    };
+    let Some(code) = wanted else { return };
+    if load(code).await {
+        root().set_lang(code);
+    }
+}
+
+/// Loads a language, by its code; whether it is there. That of the sources needs no loading.
+pub async fn load(code: &str) -> bool {
+    if code == LANGUAGES[0].0 {
+        return true;
+    }
     let Ok(bytes) = fetch(&["./text/", code, ".txt"].concat()).await else {
-        return;
+        return false;
     };
     let text = String::from_utf8(bytes).unwrap_or_default();
     let mut lines = text.split('\n').filter(|line| !line.is_empty());
@@ -63,13 +72,11 @@ pub(crate) async fn load_language() {
     while let (Some(english), Some(other)) = (lines.next(), lines.next()) {
         pairs.push((english.into(), other.into()));
     }
-    if PAIRS.set(Box::new(pairs)).is_ok() {
-        root().set_lang(code);
-    }
+    PAIRS.set(Box::new(pairs)).is_ok()
 }
 
 /// Remembers another language, and shows the page in it.
-pub(crate) fn choose_language(code: &str) {
+pub fn choose_language(code: &str) {
     if let Some(storage) = storage() {
         // Where nothing is kept, the browser's own choice stands.
         let _ = storage.set_item(REMEMBERED, code);
@@ -78,7 +85,7 @@ pub(crate) fn choose_language(code: &str) {
 }
 
 /// What this browser keeps for the page; none where it keeps nothing.
-pub(crate) fn storage() -> Option<Storage> {
+pub fn storage() -> Option<Storage> {
     window().local_storage().ok().flatten()
 }
 
@@ -86,7 +93,7 @@ pub(crate) fn storage() -> Option<Storage> {
 const NUMBERS: [&str; 3] = ["1", "2", "3"];
 
 /// A text that another crate has for people, in English: its words are looked up without its numbers.
-pub(crate) fn said(text: &dyn Display) -> String {
+pub fn said(text: &dyn Display) -> String {
     let text = text.to_string();
     let mut template = String::new();
     let mut numbers = Vec::new();
@@ -109,7 +116,7 @@ pub(crate) fn said(text: &dyn Display) -> String {
 }
 
 /// The text in the language that is shown, with its values in the places of their names.
-pub(crate) fn fill(template: &str, values: &[(&str, &dyn Display)]) -> String {
+pub fn fill(template: &str, values: &[(&str, &dyn Display)]) -> String {
     let other = PAIRS
         .get()
         .and_then(|pairs| pairs.iter().find(|(english, _)| english == template));

@@ -6,7 +6,7 @@ use protocol::settings::Problem;
 
 /// What stands in a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Draft {
+pub(super) enum Draft {
     /// Ticked or not.
     Toggle(bool),
     /// Index of the choice.
@@ -17,7 +17,7 @@ pub(crate) enum Draft {
 
 /// Why a draft is no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(super) enum Fault {
     /// It is no number, or one with too many decimals.
     NoNumber,
     /// It is no moment in UTC.
@@ -28,7 +28,7 @@ pub(crate) enum Fault {
 
 impl Draft {
     /// What stands in the field of a setting with this value.
-    pub(crate) fn of(kind: &Kind, value: &Value) -> Draft {
+    pub(super) fn of(kind: &Kind, value: &Value) -> Draft {
         match (value, kind) {
             (Value::Toggle(on), _) => Draft::Toggle(*on),
             (Value::Choice(index), _) => Draft::Choice(*index),
@@ -42,7 +42,7 @@ impl Draft {
     }
 
     /// The value that it stands for.
-    pub(crate) fn value(&self, setting: &Setting) -> Result<Value, Fault> {
+    pub(super) fn value(&self, setting: &Setting) -> Result<Value, Fault> {
         let value = match (&setting.kind, self) {
             (_, Draft::Toggle(on)) => Value::Toggle(*on),
             (_, Draft::Choice(index)) => Value::Choice(*index),

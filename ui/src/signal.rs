@@ -9,7 +9,7 @@ use core::cell::{Cell, RefCell};
 
 /// Tells whoever shows the page that something changed.
 #[derive(Clone)]
-pub(crate) struct Changes(Rc<Told>);
+pub struct Changes(Rc<Told>);
 
 struct Told {
     pending: Cell<bool>,
@@ -17,13 +17,13 @@ struct Told {
 }
 
 /// Hears of changes.
-pub(crate) struct Changed {
+pub struct Changed {
     changes: Changes,
     told: Receiver<()>,
 }
 
 /// The two ends.
-pub(crate) fn changes() -> (Changes, Changed) {
+pub fn changes() -> (Changes, Changed) {
     let (tell, told) = queue();
     let changes = Changes(Rc::new(Told {
         pending: Cell::new(false),
@@ -43,21 +43,21 @@ impl Changes {
 
 impl Changed {
     /// Waits until something changed since the last call.
-    pub(crate) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         self.told.next().await;
         self.changes.0.pending.set(false);
     }
 }
 
 /// A value that may change.
-pub(crate) struct Signal<T> {
+pub struct Signal<T> {
     value: RefCell<T>,
     changes: Changes,
 }
 
 impl<T> Signal<T> {
     /// A new one.
-    pub(crate) fn new(changes: &Changes, value: T) -> Signal<T> {
+    pub fn new(changes: &Changes, value: T) -> Signal<T> {
         Signal {
             value: RefCell::new(value),
             changes: changes.clone(),
@@ -65,12 +65,12 @@ impl<T> Signal<T> {
     }
 
     /// Reads it.
-    pub(crate) fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
+    pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         read(&self.value.borrow())
     }
 
     /// A copy.
-    pub(crate) fn get(&self) -> T
+    pub fn get(&self) -> T
     where
         T: Clone,
     {
@@ -78,12 +78,12 @@ impl<T> Signal<T> {
     }
 
     /// Gives it another value.
-    pub(crate) fn set(&self, value: T) {
+    pub fn set(&self, value: T) {
         self.update(|old| *old = value);
     }
 
     /// Changes it.
-    pub(crate) fn update(&self, change: impl FnOnce(&mut T)) {
+    pub fn update(&self, change: impl FnOnce(&mut T)) {
         change(&mut self.value.borrow_mut());
         self.changes.tell();
     }

@@ -15,7 +15,7 @@ use crate::signal::Changed;
 use crate::task::spawn;
 
 /// The browser's window: the page runs nowhere else.
-pub(crate) fn window() -> Window {
+pub fn window() -> Window {
     js_sys::global().unchecked_into()
 }
 
@@ -27,15 +27,24 @@ fn document() -> Document {
 }
 
 /// The element that is the whole page.
-pub(crate) fn root() -> HtmlElement {
+pub fn root() -> HtmlElement {
     document()
         .document_element()
         .map(JsCast::unchecked_into)
         .unwrap_or_else(|| wasm_bindgen::throw_str("no page"))
 }
 
+/// The element that everything to be seen is in.
+pub fn body() -> Element {
+    // There is none only while the page is still being read.
+    document()
+        .body()
+        .map(JsCast::unchecked_into)
+        .unwrap_or_else(|| wasm_bindgen::throw_str("no body"))
+}
+
 /// Something to be shown: an element, a text, or several of them; with all that keeps it up to date.
-pub(crate) struct View(Box<Made>);
+pub struct View(Box<Made>);
 
 /// Behind a box, so that handing it on costs next to no code.
 struct Made {
@@ -60,7 +69,7 @@ fn look(parts: &mut [Part]) {
 }
 
 /// A text, or one that may change.
-pub(crate) enum Text {
+pub enum Text {
     /// It stays.
     Fixed(String),
     /// It is asked again after each change.
@@ -80,7 +89,7 @@ impl From<&str> for Text {
 }
 
 /// A text that may change.
-pub(crate) fn live(read: impl Fn() -> String + 'static) -> Text {
+pub fn live(read: impl Fn() -> String + 'static) -> Text {
     Text::Live(Box::new(read))
 }
 
@@ -118,10 +127,10 @@ fn answer(parts: &mut Vec<Part>, read: Box<dyn Fn() -> bool>, write: Box<dyn Fn(
 }
 
 /// An element that is being made.
-pub(crate) struct El(Box<Made>);
+pub struct El(Box<Made>);
 
 /// A new element.
-pub(crate) fn el(tag: &str) -> El {
+pub fn el(tag: &str) -> El {
     // It fails for what is no name of an element.
     let element = document()
         .create_element(tag)
@@ -138,7 +147,7 @@ impl El {
     }
 
     /// Gives it an attribute.
-    pub(crate) fn attr(self, name: &'static str, value: impl Into<Text>) -> El {
+    pub fn attr(self, name: &'static str, value: impl Into<Text>) -> El {
         self.set(name, value.into())
     }
 
@@ -153,13 +162,13 @@ impl El {
     }
 
     /// Its classes.
-    pub(crate) fn class(self, names: &'static str) -> El {
+    pub fn class(self, names: &'static str) -> El {
         self.element().set_class_name(names);
         self
     }
 
     /// An attribute that is there or not, such as `hidden`.
-    pub(crate) fn flag(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+    pub fn flag(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
         self.flag_boxed(name, Box::new(on))
     }
 
@@ -173,7 +182,7 @@ impl El {
     }
 
     /// A class that it has or not.
-    pub(crate) fn class_when(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+    pub fn class_when(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
         self.class_when_boxed(name, Box::new(on))
     }
 
@@ -187,7 +196,7 @@ impl El {
     }
 
     /// A property that is true or not: whether a box is ticked now, rather than whether it began ticked.
-    pub(crate) fn property(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
+    pub fn property(self, name: &'static str, on: impl Fn() -> bool + 'static) -> El {
         self.property_boxed(name, Box::new(on))
     }
 
@@ -201,7 +210,7 @@ impl El {
     }
 
     /// What an input holds now, rather than what it began with.
-    pub(crate) fn value(mut self, value: impl Fn() -> String + 'static) -> El {
+    pub fn value(mut self, value: impl Fn() -> String + 'static) -> El {
         let element = self.element();
         let write = move |value: &str| {
             let _ = js_sys::Reflect::set(&element, &"value".into(), &value.into());
@@ -211,7 +220,7 @@ impl El {
     }
 
     /// A property of its style.
-    pub(crate) fn style(mut self, name: &'static str, value: impl Fn() -> String + 'static) -> El {
+    pub fn style(mut self, name: &'static str, value: impl Fn() -> String + 'static) -> El {
         let style = self.element().unchecked_into::<HtmlElement>().style();
         let write = move |value: &str| {
             let _ = style.set_property(name, value);
@@ -221,19 +230,19 @@ impl El {
     }
 
     /// What happens at an event.
-    pub(crate) fn on(mut self, event: &'static str, act: impl Fn(Event) + 'static) -> El {
+    pub fn on(mut self, event: &'static str, act: impl Fn(Event) + 'static) -> El {
         let listener = Listener::new(&self.0.node, event, Box::new(act));
         self.0.parts.push(Part::Listener(listener));
         self
     }
 
     /// The whole element, with what is in it.
-    pub(crate) fn with(self, children: impl IntoIterator<Item = View>) -> View {
+    pub fn with(self, children: impl IntoIterator<Item = View>) -> View {
         put(self.0, &mut children.into_iter())
     }
 
     /// The whole element, with a text in it.
-    pub(crate) fn text(self, text: impl Into<Text>) -> View {
+    pub fn text(self, text: impl Into<Text>) -> View {
         self.with([words(text)])
     }
 }
@@ -248,7 +257,7 @@ fn put(mut made: Box<Made>, children: &mut dyn Iterator<Item = View>) -> View {
 }
 
 /// A text between elements.
-pub(crate) fn words(text: impl Into<Text>) -> View {
+pub fn words(text: impl Into<Text>) -> View {
     write_node(text.into())
 }
 
@@ -264,7 +273,7 @@ fn write_node(text: Text) -> View {
 }
 
 /// Several views, one after the other.
-pub(crate) fn all(views: impl IntoIterator<Item = View>) -> View {
+pub fn all(views: impl IntoIterator<Item = View>) -> View {
     let fragment = Made {
         node: document().create_document_fragment().into(),
         parts: Vec::new(),
@@ -272,18 +281,31 @@ pub(crate) fn all(views: impl IntoIterator<Item = View>) -> View {
     put(Box::new(fragment), &mut views.into_iter())
 }
 
+/// An element that is kept up to date elsewhere.
+pub fn kept(element: &Element) -> View {
+    View(Box::new(Made {
+        node: element.clone().into(),
+        parts: Vec::new(),
+    }))
+}
+
+/// A new element for somebody else to fill, to be shown by [`kept`].
+pub fn place() -> Element {
+    el("div").element()
+}
+
 /// Nothing to see.
-pub(crate) fn nothing() -> View {
+pub fn nothing() -> View {
     all([])
 }
 
 /// A view for each value of `key`, made anew only when that is another one.
-pub(crate) fn choose<K: PartialEq + 'static>(
+pub fn choose<K: PartialEq + 'static>(
     key: impl Fn() -> K + 'static,
     view: impl Fn(&K) -> View + 'static,
 ) -> View {
     let mut last = None;
-    place(Box::new(move || {
+    changing(Box::new(move || {
         let now = key();
         if last.as_ref() == Some(&now) {
             return None;
@@ -295,15 +317,12 @@ pub(crate) fn choose<K: PartialEq + 'static>(
 }
 
 /// A view while `condition` holds.
-pub(crate) fn when(
-    condition: impl Fn() -> bool + 'static,
-    view: impl Fn() -> View + 'static,
-) -> View {
+pub fn when(condition: impl Fn() -> bool + 'static, view: impl Fn() -> View + 'static) -> View {
     either(condition, view, nothing)
 }
 
 /// One view while `condition` holds, and another one while it does not.
-pub(crate) fn either(
+pub fn either(
     condition: impl Fn() -> bool + 'static,
     view: impl Fn() -> View + 'static,
     other: impl Fn() -> View + 'static,
@@ -324,7 +343,7 @@ fn either_boxed(
 
 /// A place in the page whose content changes: between two comments. `next` gives the view to be shown from now on, when
 /// that is another one.
-fn place(mut next: Box<dyn FnMut() -> Option<View>>) -> View {
+fn changing(mut next: Box<dyn FnMut() -> Option<View>>) -> View {
     let document = document();
     let (start, end) = (document.create_comment(""), document.create_comment(""));
     let here: Node = document.create_document_fragment().into();
@@ -384,35 +403,37 @@ impl Drop for Listener {
 }
 
 /// Calls `act` at each such event, for as long as the page is there.
-pub(crate) fn listen(target: &EventTarget, event: &'static str, act: impl Fn(Event) + 'static) {
+pub fn listen(target: &EventTarget, event: &'static str, act: impl Fn(Event) + 'static) {
     core::mem::forget(Listener::new(target, event, Box::new(act)));
 }
 
-/// Shows a view as the page's body, up to date for as long as the page is there.
-pub(crate) fn mount(View(mut view): View, mut changed: Changed) {
-    if let Some(body) = document().body() {
-        let _ = body.append_child(&view.node);
+/// Shows views in their elements, up to date for as long as the page is there.
+pub fn mount<const N: usize>(mut views: [(View, Element); N], mut changed: Changed) {
+    for (View(view), place) in &views {
+        let _ = place.append_child(&view.node);
     }
     spawn(async move {
         loop {
             changed.next().await;
-            look(&mut view.parts);
+            for (View(view), _) in &mut views {
+                look(&mut view.parts);
+            }
         }
     });
 }
 
 /// An element by its id.
-pub(crate) fn by_id(id: &str) -> Option<HtmlElement> {
+pub fn by_id(id: &str) -> Option<HtmlElement> {
     document().get_element_by_id(id).map(JsCast::unchecked_into)
 }
 
 /// The text in the input that an event is of.
-pub(crate) fn input_value(event: &Event) -> String {
+pub fn input_value(event: &Event) -> String {
     property_of(event, "value").as_string().unwrap_or_default()
 }
 
 /// Whether the box that an event is of is ticked.
-pub(crate) fn input_checked(event: &Event) -> bool {
+pub fn input_checked(event: &Event) -> bool {
     property_of(event, "checked").is_truthy()
 }
 
@@ -424,7 +445,7 @@ fn property_of(event: &Event, name: &str) -> JsValue {
 }
 
 /// A button that does something.
-pub(crate) fn button(act: impl Fn() + 'static) -> El {
+pub fn button(act: impl Fn() + 'static) -> El {
     el("button")
         .attr("type", "button")
         .on("click", move |_| act())

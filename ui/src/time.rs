@@ -10,24 +10,24 @@ use crate::dom::window;
 use crate::queue::{Receiver, queue};
 
 /// Seconds since the page was opened.
-pub(crate) fn now() -> f64 {
+pub fn now() -> f64 {
     window()
         .performance()
         .map_or(0.0, |clock| clock.now() / 1000.0)
 }
 
 /// What time it is: milliseconds since 1970, as this computer believes.
-pub(crate) fn utc() -> i64 {
+pub fn utc() -> i64 {
     js_sys::Date::now() as i64
 }
 
 /// What this computer's own time is ahead of UTC, in minutes.
-pub(crate) fn ahead_of_utc() -> i16 {
+pub fn ahead_of_utc() -> i16 {
     -js_sys::Date::new_0().get_timezone_offset() as i16
 }
 
 /// Ends when its time has passed; dropped before that, it never does.
-pub(crate) struct Timer {
+pub struct Timer {
     passed: Receiver<()>,
     number: i32,
     /// Kept because the browser calls it.
@@ -35,7 +35,7 @@ pub(crate) struct Timer {
 }
 
 /// Ends when this time has passed.
-pub(crate) fn timer(time: Duration) -> Timer {
+pub fn timer(time: Duration) -> Timer {
     let (sender, passed) = queue();
     let pass = Closure::<dyn Fn()>::new(move || {
         sender.send(());

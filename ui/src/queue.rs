@@ -12,13 +12,13 @@ struct Shared<T> {
 }
 
 /// Where things go in.
-pub(crate) struct Sender<T>(Rc<RefCell<Shared<T>>>);
+pub struct Sender<T>(Rc<RefCell<Shared<T>>>);
 
 /// Where they come out.
-pub(crate) struct Receiver<T>(Rc<RefCell<Shared<T>>>);
+pub struct Receiver<T>(Rc<RefCell<Shared<T>>>);
 
 /// The two ends.
-pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
+pub fn queue<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Rc::new(RefCell::new(Shared {
         waiting: VecDeque::new(),
         waker: None,
@@ -34,7 +34,7 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Sender<T> {
     /// Puts something in. Whether anybody takes it out is not known.
-    pub(crate) fn send(&self, thing: T) {
+    pub fn send(&self, thing: T) {
         self.0.borrow_mut().waiting.push_back(thing);
         self.wake();
     }
@@ -56,18 +56,19 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Receiver<T> {
     /// The next thing; waits for it. None when there is none, and nobody is left to put one in.
-    pub(crate) fn next(&mut self) -> Next<'_, T> {
+    #[expect(clippy::should_implement_trait, reason = "an iterator does not wait")]
+    pub fn next(&mut self) -> Next<'_, T> {
         Next(self)
     }
 
     /// The next thing, if there is one now.
-    pub(crate) fn take(&mut self) -> Option<T> {
+    pub fn take(&mut self) -> Option<T> {
         self.0.borrow_mut().waiting.pop_front()
     }
 }
 
 /// See [`Receiver::next`].
-pub(crate) struct Next<'a, T>(&'a mut Receiver<T>);
+pub struct Next<'a, T>(&'a mut Receiver<T>);
 
 impl<T> Future for Next<'_, T> {
     type Output = Option<T>;

@@ -1,25 +1,23 @@
-//! The settings form, drawn from what the logger says of its settings. It knows none of them by itself.
+//! The form, drawn from what the logger says of its settings. It knows none of them by itself.
 
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
-use host::settings::{Kind, Setting, Value, explain, number_text};
+use host::settings::{Kind, Setting, explain, number_text};
 use protocol::settings::SettingId;
 
-use super::words::no_connection;
-use crate::dom::{
-    El, View, all, button, by_id, choose, el, input_checked, input_value, live, words,
-};
-use crate::draft::{Draft, Fault};
-use crate::logger::{Logger, Written};
-use crate::text::{said, say};
+use ui::dom::{El, View, all, button, by_id, choose, el, input_checked, input_value, live, words};
+use ui::text::{said, say};
+use ui::words::no_connection;
+
+use super::draft::{Draft, Fault};
+use super::{Known, Settings, Written};
 
 /// All settings of the logger.
-pub(crate) fn settings(logger: Logger) -> View {
+pub(super) fn form(settings: Settings) -> View {
     let write = move || {
-        let faulty = first_fault(logger);
-        logger.insisted.set(faulty.is_some());
+        let faulty = settings.first_fault();
+        settings.insisted.set(faulty.is_some());
         match faulty {
             Some(id) => {
                 if let Some(field) = by_id(&element_id(id)) {
@@ -31,57 +29,68 @@ pub(crate) fn settings(logger: Logger) -> View {
                     let _ = field.focus();
                 }
             }
-            None => logger.write_settings(changes(logger)),
+            None => settings.write(settings.changes()),
         }
     };
-    let put_all = move |value: fn(&Setting) -> Value| {
-        logger.written.set(None);
-        logger.drafts.set(logger.settings.with(|settings| {
-            settings
-                .iter()
-                .map(|setting| (setting.id, Draft::of(&setting.kind, &value(setting))))
-                .collect()
-        }));
-    };
-    let summary = move || match count_changed(logger) {
+    let summary = move || match settings.count_changed() {
         0 => String::new(),
         1 => say!("1 setting differs from the logger."),
         number => say!("{number} settings differ from the logger.", number),
     };
     let success = move || {
-        if logger.written.get() == Some(Written::Done) && count_changed(logger) == 0 {
+        if settings.written.get() == Some(Written::Done) && settings.count_changed() == 0 {
             say!("Settings written. The logger reports them as they stand here.")
         } else {
             String::new()
         }
     };
     let failure = move || {
-        if logger.insisted.get() && first_fault(logger).is_some() {
+        if settings.insisted.get() && settings.first_fault().is_some() {
             Some(say!(
                 "Nothing was written: a value is not one that the logger takes. It is marked above."
             ))
         } else {
-            failure(logger)
+            failure(settings)
+        }
+    };
+    let waiting = move || {
+        if settings.logger.is_free() {
+            say!("Reading the settings…")
+        } else {
+            say!("They are read as soon as the logger answers.")
         }
     };
     // New fields only when the logger reports other settings.
-    let form = move |settings: &Vec<Setting>| {
-        let groups = settings.chunk_by(|a, b| a.group == b.group);
-        let groups = groups.enumerate();
-        all(groups.map(|(index, settings)| group(logger, index < OPEN, settings)))
+    let form = move |known: &Known| match known {
+        Known::Nothing => el("p").attr("role", "status").text(live(waiting)),
+        Known::Failed(error) => all([
+            refusal(say!(
+                "The settings could not be read. {reason}",
+                reason = no_connection(error)
+            )),
+            el("div").class("row").with([button(move || settings.read())
+                .flag("disabled", move || !settings.logger.is_free())
+                .text(say!("Try again"))]),
+        ]),
+        Known::All(list) => {
+            let groups = list.chunk_by(|a, b| a.group == b.group);
+            let groups = groups.enumerate();
+            all(groups.map(|(index, list)| group(settings, index < OPEN, list)))
+        }
     };
     let actions = el("div").class("row").with([
         el("button")
             .attr("type", "submit")
             .class("main")
             .flag("disabled", move || {
-                count_changed(logger) == 0 || !logger.is_connected() || logger.is_updating()
+                settings.count_changed() == 0 || !settings.logger.is_free()
             })
             .text(say!("Write to the logger")),
-        button(move || put_all(|setting| setting.value.clone()))
-            .flag("disabled", move || count_changed(logger) == 0)
+        button(move || settings.put_all(|setting| setting.value.clone()))
+            .flag("disabled", move || settings.count_changed() == 0)
             .text(say!("Revert")),
-        button(move || put_all(|setting| setting.kind.default_value())).text(say!("Defaults")),
+        button(move || settings.put_all(|setting| setting.kind.default_value()))
+            .text(say!("Defaults")),
         el("small").text(live(summary)),
     ]);
     el("section")
@@ -98,7 +107,7 @@ pub(crate) fn settings(logger: Logger) -> View {
                     event.prevent_default();
                     write();
                 })
-                .with([choose(move || logger.settings.get(), form), actions]),
+                .with([choose(move || settings.known.get(), form), actions]),
             el("p").attr("role", "status").text(live(success)),
             choose(failure, |words| {
                 all(words.iter().map(|words| refusal(words.clone())))
@@ -110,69 +119,12 @@ fn refusal(words: String) -> View {
     el("p").class("refusal").attr("role", "alert").text(words)
 }
 
-/// What stands in a setting's field.
-fn draft(logger: Logger, setting: &Setting) -> Draft {
-    logger
-        .drafts
-        .with(|drafts| {
-            drafts
-                .iter()
-                .find(|(id, _)| *id == setting.id)
-                .map(|(_, draft)| draft.clone())
-        })
-        .unwrap_or_else(|| Draft::of(&setting.kind, &setting.value))
-}
-
-/// Changes what stands in a setting's field.
-fn put(logger: Logger, id: SettingId, draft: Draft) {
-    // A refusal was of another value.
-    logger.written.set(None);
-    logger.drafts.update(|drafts| {
-        drafts.retain(|(other, _)| *other != id);
-        drafts.push((id, draft));
-    });
-}
-
-/// Whether a setting's field differs from what the logger has.
-fn is_changed(logger: Logger, setting: &Setting) -> bool {
-    draft(logger, setting).value(setting).as_ref() != Ok(&setting.value)
-}
-
-fn count_changed(logger: Logger) -> usize {
-    logger.settings.with(|settings| {
-        let changed = settings
-            .iter()
-            .filter(|setting| is_changed(logger, setting));
-        changed.count()
-    })
-}
-
-fn changes(logger: Logger) -> Vec<(SettingId, Value)> {
-    logger.settings.with(|settings| {
-        settings
-            .iter()
-            .filter(|setting| is_changed(logger, setting))
-            .filter_map(|setting| Some((setting.id, draft(logger, setting).value(setting).ok()?)))
-            .collect()
-    })
-}
-
-/// The first setting whose field holds no value.
-fn first_fault(logger: Logger) -> Option<SettingId> {
-    logger.settings.with(|settings| {
-        settings
-            .iter()
-            .find(|setting| draft(logger, setting).value(setting).is_err())
-            .map(|setting| setting.id)
-    })
-}
-
 fn element_id(id: SettingId) -> String {
     ["setting-", &id.0.to_string()].concat()
 }
 
-fn failure(logger: Logger) -> Option<String> {
-    logger.written.with(|written| match written {
+fn failure(settings: Settings) -> Option<String> {
+    settings.written.with(|written| match written {
         Some(Written::Refused(..)) => Some(say!(
             "The logger refused one value and changed none. It says at the setting what is wrong."
         )),
@@ -187,18 +139,18 @@ fn failure(logger: Logger) -> Option<String> {
 /// Groups that are open to begin with.
 const OPEN: usize = 2;
 
-fn group(logger: Logger, is_open: bool, settings: &[Setting]) -> View {
-    let name = settings.first().map(|setting| setting.group.as_str());
+fn group(settings: Settings, is_open: bool, list: &[Setting]) -> View {
+    let name = list.first().map(|setting| setting.group.as_str());
     let name = name.unwrap_or_default();
-    let own: Rc<[Setting]> = settings.into();
+    let own: Rc<[Setting]> = list.into();
     let changed = move || {
-        let changed = own.iter().filter(|setting| is_changed(logger, setting));
+        let changed = own.iter().filter(|setting| settings.is_changed(setting));
         match changed.count() {
             0 => String::new(),
             number => say!("{number} changed", number),
         }
     };
-    let fields = settings.iter().map(|setting| field(logger, setting));
+    let fields = list.iter().map(|setting| field(settings, setting));
     let summary = el("summary").with([
         words(name),
         el("span").class("mark-changed").text(live(changed)),
@@ -212,7 +164,7 @@ fn group(logger: Logger, is_open: bool, settings: &[Setting]) -> View {
     details.with(core::iter::once(summary).chain(fields))
 }
 
-fn field(logger: Logger, setting: &Setting) -> View {
+fn field(settings: Settings, setting: &Setting) -> View {
     let id = element_id(setting.id);
     let (help_id, problem_id) = ([&id, "-help"].concat(), [&id, "-problem"].concat());
     let unit = match &setting.kind {
@@ -222,11 +174,11 @@ fn field(logger: Logger, setting: &Setting) -> View {
     let setting = Rc::new(setting.clone());
     let changed = {
         let setting = setting.clone();
-        move || is_changed(logger, &setting)
+        move || settings.is_changed(&setting)
     };
     let wrong = {
         let setting = setting.clone();
-        move || problem(logger, &setting).unwrap_or_default()
+        move || problem(settings, &setting).unwrap_or_default()
     };
     let mark = {
         let changed = changed.clone();
@@ -244,7 +196,7 @@ fn field(logger: Logger, setting: &Setting) -> View {
         .with([
             el("label").attr("for", id).text(setting.name.as_str()),
             el("div").class("control").with([
-                input(logger, &setting, [&help_id, " ", &problem_id].concat()),
+                input(settings, &setting, [&help_id, " ", &problem_id].concat()),
                 el("span").class("unit").text(unit),
                 el("span").class("mark-changed").text(live(mark)),
             ]),
@@ -261,11 +213,11 @@ fn field(logger: Logger, setting: &Setting) -> View {
 }
 
 /// The control that fits the setting's kind.
-fn input(logger: Logger, setting: &Rc<Setting>, described_by: String) -> View {
+fn input(settings: Settings, setting: &Rc<Setting>, described_by: String) -> View {
     let id = setting.id;
     let invalid = {
         let setting = setting.clone();
-        live(move || problem(logger, &setting).is_some().to_string())
+        live(move || problem(settings, &setting).is_some().to_string())
     };
     let whole = |element: El| {
         element
@@ -277,17 +229,17 @@ fn input(logger: Logger, setting: &Rc<Setting>, described_by: String) -> View {
         Kind::Toggle { .. } => whole(el("input").attr("type", "checkbox"))
             .property("checked", {
                 let setting = setting.clone();
-                move || draft(logger, &setting) == Draft::Toggle(true)
+                move || settings.draft(&setting) == Draft::Toggle(true)
             })
             .on("change", move |event| {
-                put(logger, id, Draft::Toggle(input_checked(&event)));
+                settings.put(id, Draft::Toggle(input_checked(&event)));
             })
             .with([]),
         Kind::Choice { options, .. } => whole(el("select"))
             .attr("aria-invalid", invalid)
             .on("change", move |event| {
                 if let Ok(index) = input_value(&event).parse() {
-                    put(logger, id, Draft::Choice(index));
+                    settings.put(id, Draft::Choice(index));
                 }
             })
             .with((0u8..).zip(options).map(|(index, option)| {
@@ -295,7 +247,7 @@ fn input(logger: Logger, setting: &Rc<Setting>, described_by: String) -> View {
                 el("option")
                     .attr("value", index.to_string())
                     .property("selected", move || {
-                        draft(logger, &setting) == Draft::Choice(index)
+                        settings.draft(&setting) == Draft::Choice(index)
                     })
                     .text(option.as_str())
             })),
@@ -312,13 +264,13 @@ fn input(logger: Logger, setting: &Rc<Setting>, described_by: String) -> View {
                 .attr("aria-invalid", invalid)
                 .value({
                     let setting = setting.clone();
-                    move || match draft(logger, &setting) {
+                    move || match settings.draft(&setting) {
                         Draft::Text(text) => text,
                         Draft::Toggle(_) | Draft::Choice(_) => String::new(),
                     }
                 })
                 .on("input", move |event| {
-                    put(logger, id, Draft::Text(input_value(&event)));
+                    settings.put(id, Draft::Text(input_value(&event)));
                 })
                 .with([])
         }
@@ -349,9 +301,9 @@ fn range(kind: &Kind) -> String {
 }
 
 /// What is wrong with a field, as the page or the logger sees it.
-fn problem(logger: Logger, setting: &Setting) -> Option<String> {
+fn problem(settings: Settings, setting: &Setting) -> Option<String> {
     let name = &setting.name;
-    match draft(logger, setting).value(setting) {
+    match settings.draft(setting).value(setting) {
         Err(Fault::NoNumber) => match &setting.kind {
             Kind::Number { decimals: 0, .. } => Some(say!("{name} must be a whole number.", name)),
             Kind::Number { decimals: 1, .. } => Some(say!(
@@ -374,7 +326,7 @@ fn problem(logger: Logger, setting: &Setting) -> Option<String> {
             name,
             problem = said(&explain(problem))
         )),
-        Ok(_) => logger.written.with(|written| match written {
+        Ok(_) => settings.written.with(|written| match written {
             Some(Written::Refused(id, problem)) if *id == setting.id => Some(say!(
                 "{name} {problem}, says the logger.",
                 name,

@@ -10,7 +10,7 @@ use web_sys::Response;
 use crate::dom::window;
 
 /// The bytes of a file beside the page.
-pub(crate) async fn fetch(address: &str) -> Result<Vec<u8>, JsValue> {
+pub async fn fetch(address: &str) -> Result<Vec<u8>, JsValue> {
     let response: Response = JsFuture::from(window().fetch_with_str(address))
         .await?
         .unchecked_into();

@@ -1,0 +1,170 @@
+//! The workbench: a program of its own for what one does with a logger besides updating it. It is loaded when the first
+//! logger answers, and fills its tabs by itself.
+//!
+//! It hears from here what changes, and talks to the logger over [leases](crate::lease).
+
+use alloc::string::ToString;
+
+use protocol::device::Program;
+use protocol::record::Status;
+use ui::dom::{View, all, button, choose, el, kept, nothing, place};
+use ui::task::spawn;
+use ui::text::say;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Element;
+
+use crate::browser::open_workbench;
+use crate::lease::{Lease, lease};
+use crate::logger::{Logger, Order, Tab};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The program's end, for one logger.
+    #[derive(Clone, PartialEq)]
+    pub(crate) type Workbench;
+
+    /// How things stand: whether the logger answers, whether it is being updated, which tab is looked at, and its serial
+    /// number.
+    #[wasm_bindgen(method)]
+    fn changed(this: &Workbench, connected: bool, updating: bool, tab: u8, serial: &str);
+
+    /// What it measures, as the logger said it; nothing when it does not measure.
+    #[wasm_bindgen(method)]
+    fn measured(this: &Workbench, status: &[u8]);
+}
+
+/// What the page knows of it.
+pub(crate) struct Bench {
+    state: State,
+    settings: Element,
+    records: Element,
+}
+
+/// Whether it is there.
+#[derive(Clone, PartialEq)]
+enum State {
+    Away,
+    Loading,
+    Failed,
+    There(Workbench),
+}
+
+impl Default for Bench {
+    fn default() -> Bench {
+        Bench {
+            state: State::Away,
+            settings: place(),
+            records: place(),
+        }
+    }
+}
+
+/// The logger, as the workbench may use it.
+#[wasm_bindgen]
+pub struct SharedLogger(Logger);
+
+#[wasm_bindgen]
+impl SharedLogger {
+    /// A way to the logger, for one short matter; nothing when there is none now.
+    pub async fn lease(&self) -> Option<Lease> {
+        lease(self.0).await
+    }
+
+    /// Its settings are others now.
+    #[wasm_bindgen(js_name = settingsChanged)]
+    pub fn settings_changed(&self) {
+        self.0.order(Order::Reread);
+    }
+}
+
+/// Loads it, and tells it what changes, for as long as the view is there.
+pub(crate) fn follow(logger: Logger) -> View {
+    if logger.bench.with(|bench| bench.state == State::Away) {
+        load(logger);
+    }
+    let there = move || {
+        logger.bench.with(|bench| match &bench.state {
+            State::There(workbench) => Some(workbench.clone()),
+            _ => None,
+        })
+    };
+    let standing = move || {
+        // The bootloader has nothing of what is there.
+        let is_connected = logger.is_connected() && logger.program.get() == Program::Application;
+        let serial = logger.of_device(|device| device.serial.to_string());
+        (
+            there(),
+            is_connected,
+            logger.is_updating(),
+            logger.tab.get(),
+            serial,
+        )
+    };
+    all([
+        choose(
+            standing,
+            |(there, is_connected, is_updating, tab, serial)| {
+                if let Some(workbench) = there {
+                    let serial = serial.as_deref().unwrap_or_default();
+                    workbench.changed(*is_connected, *is_updating, *tab as u8, serial);
+                }
+                nothing()
+            },
+        ),
+        choose(
+            move || (there(), logger.status.get()),
+            |(there, status)| {
+                if let Some(workbench) = there {
+                    let bytes = status.map(Status::to_bytes);
+                    workbench.measured(bytes.as_ref().map_or(&[], |bytes| bytes));
+                }
+                nothing()
+            },
+        ),
+    ])
+}
+
+/// What it shows in one of its tabs.
+pub(crate) fn content(logger: Logger, tab: Tab) -> View {
+    choose(
+        move || logger.bench.with(|bench| bench.state.clone()),
+        move |state| {
+            match state {
+            State::There(_) => logger.bench.with(|bench| {
+                kept(match tab {
+                    Tab::Settings => &bench.settings,
+                    _ => &bench.records,
+                })
+            }),
+            State::Failed => el("section").class("card").attr("aria-label", say!("Not loaded")).with([
+                el("p").class("refusal").attr("role", "alert").text(say!(
+                    "This part of the page could not be loaded. The logger is not touched by that. See whether this computer is online, and try again."
+                )),
+                el("div")
+                    .class("row")
+                    .with([button(move || load(logger)).text(say!("Try again"))]),
+            ]),
+            State::Away | State::Loading => {
+                el("section").class("card").attr("aria-busy", "true").with([el("p").text(say!("Loading…"))])
+            }
+        }
+        },
+    )
+}
+
+fn load(logger: Logger) {
+    logger.bench.update(|bench| bench.state = State::Loading);
+    spawn(async move {
+        let opened = logger
+            .bench
+            .with(|bench| open_workbench(SharedLogger(logger), &bench.settings, &bench.records));
+        let opened = JsFuture::from(opened).await;
+        logger.bench.update(|bench| {
+            bench.state = match opened {
+                Ok(workbench) => State::There(workbench.unchecked_into()),
+                Err(_) => State::Failed,
+            };
+        });
+    });
+}

@@ -1,0 +1,141 @@
+//! One logger, as the page tells of it and lends it. Nothing here outlives it in another place: there may be several.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::ops::Deref;
+
+use host::conversation::{Conversation, TalkError};
+use protocol::record::Status;
+use ui::dom::mount;
+use ui::signal::{Changes, Signal, changes};
+use ui::text::{language, load};
+use wasm_bindgen::prelude::*;
+use web_sys::Element;
+
+use crate::link::{LentLink, SharedLogger};
+use crate::records::records;
+use crate::settings::Settings;
+
+/// What is known of it; for as long as the page is there.
+#[derive(Clone, Copy)]
+pub(crate) struct Logger(&'static State);
+
+impl Deref for Logger {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0
+    }
+}
+
+/// What the page tells.
+pub(crate) struct State {
+    /// Whether it answers, and takes measurements.
+    pub(crate) is_connected: Signal<bool>,
+    /// Whether it is being updated: then it is not lent.
+    pub(crate) is_updating: Signal<bool>,
+    /// Which tab is looked at.
+    pub(crate) tab: Signal<Option<Tab>>,
+    /// What it measures.
+    pub(crate) status: Signal<Option<Status>>,
+    /// Its serial number; empty before it was told.
+    pub(crate) serial: Signal<String>,
+    page: SharedLogger,
+}
+
+/// A tab of the page, by its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tab {
+    /// What was recorded.
+    Records,
+    /// Settings.
+    Settings,
+}
+
+impl Logger {
+    fn new(page: SharedLogger, changes: &Changes) -> Logger {
+        Logger(Box::leak(Box::new(State {
+            is_connected: Signal::new(changes, false),
+            is_updating: Signal::new(changes, false),
+            tab: Signal::new(changes, None),
+            status: Signal::new(changes, None),
+            serial: Signal::new(changes, String::new()),
+            page,
+        })))
+    }
+
+    /// Whether the page will lend it.
+    pub(crate) fn is_free(self) -> bool {
+        self.is_connected.get() && !self.is_updating.get()
+    }
+
+    /// A conversation with it, for one short matter: the page waits until it is dropped.
+    ///
+    /// # Errors
+    /// When the page has none to lend, or the logger does not answer.
+    pub(crate) async fn talk(self) -> Result<Conversation<LentLink>, TalkError> {
+        let link = LentLink::ask(&self.page).await?;
+        Conversation::open(link).await.map_err(|(_, error)| error)
+    }
+
+    /// Tells the page that its settings are others now.
+    pub(crate) fn settings_changed(self) {
+        self.page.settings_changed();
+    }
+}
+
+/// The page's end of it.
+#[wasm_bindgen]
+pub struct Workbench {
+    logger: Logger,
+    settings: Settings,
+}
+
+/// Opens it for one logger, and fills the places that the page has for its settings and its records.
+#[wasm_bindgen]
+pub async fn open(
+    page: SharedLogger,
+    settings_place: Element,
+    records_place: Element,
+) -> Workbench {
+    load(&language()).await;
+    let (changes, changed) = changes();
+    let logger = Logger::new(page, &changes);
+    let settings = Settings::new(logger, &changes);
+    mount(
+        [
+            (settings.view(), settings_place),
+            (records(logger), records_place),
+        ],
+        changed,
+    );
+    Workbench { logger, settings }
+}
+
+#[wasm_bindgen]
+impl Workbench {
+    /// How things stand: whether the logger answers, whether it is being updated, which tab is looked at, and its serial
+    /// number.
+    pub fn changed(&self, connected: bool, updating: bool, tab: u8, serial: String) {
+        let logger = self.logger;
+        if logger.serial.get() != serial {
+            logger.serial.set(serial);
+            self.settings.forget();
+        }
+        logger.is_updating.set(updating);
+        logger.tab.set(match tab {
+            1 => Some(Tab::Records),
+            2 => Some(Tab::Settings),
+            _ => None,
+        });
+        let is_new = connected && !logger.is_connected.get();
+        logger.is_connected.set(connected);
+        self.settings.follow(is_new);
+    }
+
+    /// What it measures; no bytes when it does not measure.
+    pub fn measured(&self, status: &[u8]) {
+        let status = status.first_chunk().map(Status::from_bytes);
+        self.logger.status.set(status);
+    }
+}
