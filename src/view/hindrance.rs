@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use host::conversation::TalkError;
 
-use ui::words::no_connection;
-use ui::dom::{View, all, choose, el, window};
 use crate::logger::{Connection, Hindrance, Logger};
+use ui::dom::{View, all, choose, el, window};
 use ui::text::say;
+use ui::words::no_connection;
 
 /// Where the rule is put that lets whoever sits at a Linux computer use the logger: before systemd's 73-seat-late.rules,
 /// which takes up the tag (udev(7)).

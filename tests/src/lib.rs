@@ -226,11 +226,12 @@ pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>,
 pub fn csv(log: &[Vec<u8>]) -> String {
     let mut csv = Csv::new();
     let mut out = String::new();
+    let mut decoder = Decoder::new();
     for write in [false, true] {
         if write {
             csv.header(&mut out).expect("memory has room");
         }
-        let mut decoder = Decoder::new();
+        decoder = decoder.again();
         for bytes in log {
             let Ok(Some(batch)) = decoder.segment(bytes) else {
                 continue;
