@@ -107,7 +107,7 @@ pub(crate) fn unsupported(logger: Logger) -> View {
         .with([
             el("h1").text(say!("This browser cannot reach a logger")),
             el("p").text(say!(
-                "Open this page in Chrome or Edge on a computer: they can talk to a logger over its USB cable. Your logger is fine; nothing was sent to it."
+                "Open this page in Chrome, Edge or Firefox on a computer, or in Chrome on an Android phone: they can talk to a logger over its USB cable. Your logger is fine; nothing was sent to it."
             )),
             el("p").text(say!(
                 "A virtual logger runs in this browser too: the real firmware on an emulated chip, in this tab."
