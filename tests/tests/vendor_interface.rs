@@ -111,7 +111,7 @@ fn the_configuration_has_a_serial_port_and_a_vendor_interface() {
     let mut endpoints = vec![descriptor(&mut rest, 7, 5)];
     assert_eq!(descriptor(&mut rest, 9, 4), [1, 0, 2, 0x0A, 0, 0, 0]);
     endpoints.extend([descriptor(&mut rest, 7, 5), descriptor(&mut rest, 7, 5)]);
-    assert_eq!(descriptor(&mut rest, 9, 4), [2, 0, 2, 0xFF, 0, 0, 0]);
+    assert_eq!(descriptor(&mut rest, 9, 4), [2, 0, 2, 0xFF, b'L', b'D', 0]);
     endpoints.extend([descriptor(&mut rest, 7, 5), descriptor(&mut rest, 7, 5)]);
     assert_eq!(rest, [0; 0]);
 
