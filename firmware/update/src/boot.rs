@@ -216,12 +216,16 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// Whether a stored image may be installed: whole, for this device, not too old, signed.
     fn verify(&mut self, slot: Slot) -> Result<SignedImage, Failure> {
         let (image, mut stored) = store::held(&mut self.nand, slot).ok_or(Failure::Unreadable)?;
-        let whole = image_check::check(&mut stored, Some(image.length), self.identity.target)?;
+        let whole = image_check::check::<F::Arithmetic>(
+            &mut stored,
+            Some(image.length),
+            self.identity.target,
+        )?;
         if whole.image.digest != image.digest {
             return Err(ImageError::BadDigest.into());
         }
         self.record.check_counter(whole.security_counter)?;
-        image_check::check_signature(&mut stored, whole, self.identity.public_key)
+        image_check::check_signature::<F::Arithmetic>(&mut stored, whole, self.identity.public_key)
     }
 
     /// Sees to it that the image in flash is in the store as well. Nothing when flash holds no whole image.

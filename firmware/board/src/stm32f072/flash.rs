@@ -10,6 +10,7 @@ use core::ptr;
 use stm32_metapac::FLASH;
 use update::memory::{Flash, WriteFailed};
 
+use crate::arithmetic::Thumb;
 use crate::memory_map::{APPLICATION, APPLICATION_SIZE, BOOT_RECORD, BOOT_RECORD_SIZE};
 use crate::watchdog;
 
@@ -81,6 +82,7 @@ impl<const START: u32, const BYTES: u32> Flash for Region<START, BYTES> {
     type Page = [u8; PAGE];
     const UNIT: usize = HALF_WORD;
     const ERASED: u8 = 0xFF;
+    type Arithmetic = Thumb;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         let end = offset as usize + out.len();

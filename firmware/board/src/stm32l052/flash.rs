@@ -9,6 +9,7 @@ use core::ptr;
 use stm32_metapac::FLASH;
 use update::memory::{Eeprom, Flash, WriteFailed};
 
+use crate::arithmetic::Thumb;
 use crate::memory_map::{
     APPLICATION, APPLICATION_SIZE, BOOTLOADER_SIZE, EEPROM, EEPROM_SIZE, SECTOR_SIZE,
     WRITE_PROTECTION,
@@ -126,6 +127,7 @@ impl Flash for ApplicationFlash {
     type Page = [u8; PAGE];
     const UNIT: usize = HALF_PAGE;
     const ERASED: u8 = 0x00;
+    type Arithmetic = Thumb;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         let end = offset as usize + out.len();
