@@ -1,4 +1,4 @@
-//! Multiplication modulo 2^255 - 19 and SHA-256 in the core's own instructions: more than twice as fast as what the
+//! Arithmetic modulo 2^255 - 19 and SHA-256 in the core's own instructions: more than twice as fast as what the
 //! compiler makes of the portable ones, and smaller.
 //!
 //! The core multiplies 32 x 32 bits but keeps the lower 32 only, shifts nothing on the way to an addition, and has
@@ -18,6 +18,8 @@ global_asm!(include_str!("arithmetic.s"), options(raw));
 struct Digits([u32; 8]);
 
 unsafe extern "C" {
+    fn add_modulo_25519(a: &[u32; 8], b: &[u32; 8]) -> Digits;
+    fn subtract_modulo_25519(a: &[u32; 8], b: &[u32; 8]) -> Digits;
     fn multiply_modulo_25519(a: &[u32; 8], b: &[u32; 8]) -> Digits;
     fn sha256_compress(state: &mut [u32; 8], block: &[u8; 64], constants: &[u32; 64]);
 }
@@ -27,8 +29,18 @@ unsafe extern "C" {
 pub struct Thumb;
 
 impl Arithmetic for Thumb {
-    fn multiply(a: &[u32; 8], b: &[u32; 8]) -> [u32; 8] {
+    fn add(a: &[u32; 8], b: &[u32; 8]) -> [u32; 8] {
         // SAFETY: it reads the two numbers, writes its result and its own stack, and keeps to the procedure call standard.
+        unsafe { add_modulo_25519(a, b) }.0
+    }
+
+    fn subtract(a: &[u32; 8], b: &[u32; 8]) -> [u32; 8] {
+        // SAFETY: the same.
+        unsafe { subtract_modulo_25519(a, b) }.0
+    }
+
+    fn multiply(a: &[u32; 8], b: &[u32; 8]) -> [u32; 8] {
+        // SAFETY: the same.
         unsafe { multiply_modulo_25519(a, b) }.0
     }
 

@@ -2,9 +2,19 @@
 
 use crate::{field, sha2};
 
-/// Multiplication modulo 2^255 - 19 and the hashes' work on a block. Each function may be replaced by one that gives the
+/// Arithmetic modulo 2^255 - 19 and the hashes' work on a block. Each function may be replaced by one that gives the
 /// same results, digit for digit. Numbers are below 2^256, in digits of 32 bits, the least significant one first.
 pub trait Arithmetic: Copy {
+    /// A number that is `a + b` modulo 2^255 - 19: for what passes 2^256, 38 is added, until nothing does.
+    fn add(a: &[u32; 8], b: &[u32; 8]) -> [u32; 8] {
+        field::add(a, b)
+    }
+
+    /// A number that is `a - b` modulo 2^255 - 19: for what falls below zero, 38 is subtracted, until nothing does.
+    fn subtract(a: &[u32; 8], b: &[u32; 8]) -> [u32; 8] {
+        field::subtract(a, b)
+    }
+
     /// A number that is `a * b` modulo 2^255 - 19: of the product, the upper half times 38 is added to the lower one,
     /// and so is what then passes 2^256, until nothing does.
     fn multiply(a: &[u32; 8], b: &[u32; 8]) -> [u32; 8] {

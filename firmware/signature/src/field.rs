@@ -75,22 +75,12 @@ impl<A: Arithmetic> FieldElement<A> {
 
     #[inline(never)]
     pub(crate) fn add(&self, other: &Self) -> Self {
-        let mut sum = self.0;
-        let mut carry = limbs::add(&mut sum, &other.0);
-        while carry {
-            carry = limbs::add_small(&mut sum, u32::from(WRAP));
-        }
-        Self::new(sum)
+        Self::new(A::add(&self.0, &other.0))
     }
 
     #[inline(never)]
     pub(crate) fn subtract(&self, other: &Self) -> Self {
-        let mut difference = self.0;
-        let mut borrow = limbs::subtract(&mut difference, &other.0);
-        while borrow {
-            borrow = limbs::subtract_small(&mut difference, u32::from(WRAP));
-        }
-        Self::new(difference)
+        Self::new(A::subtract(&self.0, &other.0))
     }
 
     pub(crate) fn negate(&self) -> Self {
@@ -151,6 +141,26 @@ impl<A: Arithmetic> PartialEq for FieldElement<A> {
     fn eq(&self, other: &Self) -> bool {
         self.subtract(other).is_zero()
     }
+}
+
+/// A number below 2^256 that is `a + b` modulo p.
+pub(crate) fn add(a: &Limbs, b: &Limbs) -> Limbs {
+    let mut sum = *a;
+    let mut carry = limbs::add(&mut sum, b);
+    while carry {
+        carry = limbs::add_small(&mut sum, u32::from(WRAP));
+    }
+    sum
+}
+
+/// A number below 2^256 that is `a - b` modulo p.
+pub(crate) fn subtract(a: &Limbs, b: &Limbs) -> Limbs {
+    let mut difference = *a;
+    let mut borrow = limbs::subtract(&mut difference, b);
+    while borrow {
+        borrow = limbs::subtract_small(&mut difference, u32::from(WRAP));
+    }
+    difference
 }
 
 /// A number below 2^256 that is `a * b` modulo p.
