@@ -40,9 +40,19 @@
       }),
     /** Loads the workbench and opens it for one logger. */
     async openWorkbench(...logger) {
+      const style = new Promise((resolve) => {
+        if (document.getElementById('workbench')) return resolve();
+        const link = document.createElement('link');
+        Object.assign(link, { id: 'workbench', rel: 'stylesheet', href: './workbench.css', onload: resolve, onerror: resolve });
+        document.head.append(link);
+      });
       const { default: load, open } = await import('./workbench.js');
-      await load();
+      await Promise.all([load(), style]);
       return open(...logger);
+    },
+    /** Has WebUSB take the place of Web Serial, where there is one and not the other. */
+    async findPorts() {
+      if (!navigator.serial && navigator.usb) await import('./web-usb.js');
     },
     /** Whether the computer must not fall asleep; where that cannot be asked for, it may. */
     stayAwake(on) {
@@ -59,7 +69,7 @@
   // On a first visit only what is needed is loaded; from the second on, all that works without a network is there.
   if (navigator.serviceWorker?.controller) {
     addEventListener('load', () => {
-      const late = [scripts[1], './helper.js', './helper_bg.wasm', './workbench.js', './workbench_bg.wasm'];
+      const late = [scripts[1], './helper.js', './helper_bg.wasm', './workbench.js', './workbench_bg.wasm', './workbench.css'];
       for (const file of late) fetch(file).catch(() => {});
     });
   }

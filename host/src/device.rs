@@ -10,8 +10,9 @@ use protocol::record::{Health, Status};
 use crate::conversation::{Conversation, TRIES, TalkError};
 use crate::link::Link;
 
-/// RAM of the STM32L052: where an image's stack may begin.
-const RAM: core::ops::Range<u32> = 0x2000_0000..0x2000_2000;
+/// Where an image's stack may begin: the region for RAM of every Cortex-M (ARMv6-M, B3.1). How much of it is there, the
+/// logger looks at itself.
+const RAM: core::ops::Range<u32> = 0x2000_0000..0x4000_0000;
 
 /// What a logger says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

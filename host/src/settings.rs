@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use protocol::message::{LoggerRequest, LoggerResponse, Refusal};
+use protocol::record::Channel;
 use protocol::settings::{self as wire, Problem, SettingId};
 
 use crate::conversation::{Conversation, TalkError};
@@ -307,6 +308,12 @@ pub fn describe(kind: &Kind) -> String {
         Kind::Text { max_length, .. } => format!("a text of at most {max_length} bytes"),
         Kind::Time => "UTC as in 2026-11-22T10:00:00Z, or nothing".into(),
     }
+}
+
+/// A setting of a channel: of each, 0 says whether it is recorded, 1 is its name, 2 its unit, 3 its gain in
+/// ten-thousandths, 4 its offset in thousandths of the unit.
+pub fn of_channel(channel: Channel, place: u16) -> SettingId {
+    SettingId(0x100 + 0x10 * channel as u16 + place)
 }
 
 /// One setting of a settings file: a JSON object with these three under these names. The file is an object with

@@ -20,7 +20,7 @@ use crate::link::{Link, LinkError};
 /// How long a logger may stay away while it installs: a full slot takes about 4 s, a port some seconds to come back.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a person may take to plug the cable in again.
-const REPLUG_TIMEOUT: Duration = Duration::from_secs(3600);
+pub const REPLUG_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How often something that a pulled plug may undo is tried.
 const TRIES: usize = 5;
@@ -317,8 +317,9 @@ async fn stage<L: Link>(
     conversation.tell(CommonRequest::Install).await
 }
 
-/// Restarts the logger so that it installs, and waits until it is done with that.
-async fn restart<L: Link>(
+/// Restarts the logger, so that it installs what waits for that, and waits until it is done. The result is what it says
+/// then.
+pub async fn restart<L: Link>(
     conversation: &mut Conversation<L>,
     device: &Device,
 ) -> Result<Device, UpdateError> {

@@ -1,4 +1,4 @@
-//! A logger behind the browser's Web Serial.
+//! A logger behind the browser's Web Serial; where there is WebUSB alone, `assets/web-usb.js` makes the one of the other.
 //!
 //! A [`SerialLink`] lives as long as the page: ports come and go, it stays. There is one for each logger, and the
 //! [`Desk`] sees to it that none takes another's port. It never asks for permission by itself; only [`ask`] does, from a

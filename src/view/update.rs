@@ -23,12 +23,16 @@ pub(crate) fn update(logger: Logger) -> View {
             choose(
                 move || {
                     let waits = logger.program.get() == Program::Bootloader;
+                    let version = |image: Option<HeldImage>| Some(image?.version);
                     logger
-                        .device
-                        .get()
+                        .of_device(|device| Waiting {
+                            running: version(device.running),
+                            kept: version(device.kept(Program::Bootloader)),
+                            direct: device.direct,
+                        })
                         .filter(|_| waits && !logger.is_updating())
                 },
-                move |device| all(device.iter().map(|device| update_mode(logger, device))),
+                move |waiting| all(waiting.iter().map(|waiting| update_mode(logger, waiting))),
             ),
             either(
                 move || logger.course.with(Option::is_some),
@@ -95,21 +99,33 @@ fn before(logger: Logger) -> View {
     ])
 }
 
+/// What a logger in update mode has.
+#[derive(PartialEq)]
+struct Waiting {
+    running: Option<Version>,
+    kept: Option<Version>,
+    direct: bool,
+}
+
 /// Why the logger waits in update mode, and what brings it back.
-fn update_mode(logger: Logger, device: &Device) -> View {
-    let kept = device.kept(Program::Bootloader);
-    let why = match (device.running, kept) {
-        (Some(running), _) if device.direct => say!(
+fn update_mode(logger: Logger, waiting: &Waiting) -> View {
+    let &Waiting {
+        running,
+        kept,
+        direct,
+    } = waiting;
+    let why = match (running, kept) {
+        (Some(running), _) if direct => say!(
             "This logger waits in update mode for a firmware file. Without one it goes back to {version} after a minute.",
-            version = running.version
+            version = running
         ),
         (Some(running), _) => say!(
             "This logger waits in update mode: {version} was started again and again, and never ran for long. Its settings and records are kept.",
-            version = running.version
+            version = running
         ),
         (None, Some(kept)) => say!(
             "This logger waits in update mode: it has no firmware it can start, but it keeps {version}. Its settings and records are kept.",
-            version = kept.version
+            version = kept
         ),
         (None, None) => say!(
             "This logger waits in update mode: it has no firmware it can start. Choose a firmware file to bring it back; its settings and records are kept."
@@ -120,12 +136,12 @@ fn update_mode(logger: Logger, device: &Device) -> View {
         button(move || logger.put_back())
             .class("main")
             .flag("disabled", unready)
-            .text(say!("Put {version} back", version = kept.version))
+            .text(say!("Put {version} back", version = kept))
     });
-    let start = device.running.map(|running| {
+    let start = running.map(|running| {
         button(move || logger.restart())
             .flag("disabled", unready)
-            .text(say!("Start {version} once more", version = running.version))
+            .text(say!("Start {version} once more", version = running))
     });
     all([
         el("p").class("note").text(why),

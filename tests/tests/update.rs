@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use emulator::cpu::bus::ResetCause;
 use futures_executor::block_on;
-use host::check::{Direction, check};
+use host::check::{Direction, Objection, check};
 use host::conversation::{Conversation, TalkError};
 use host::device::{Device, read_status};
 use host::link::Link;
-use host::protocol::device::{Outcome, Phase};
+use host::protocol::device::{Outcome, Phase, STM32F072_CLASS_ID};
 use host::protocol::image::ImageError;
 use host::protocol::message::{CommonRequest, Refusal};
 use host::protocol::record::Recording;
@@ -42,6 +42,18 @@ fn a_factory_logger_says_who_it_is_and_measures() {
         temperature.abs_diff(board.temperature.into()) <= 100,
         "{status:?}"
     );
+}
+
+#[test]
+fn an_image_for_a_board_with_more_ram_is_not_taken_for_one_that_cannot_start() {
+    let (_, mut device) = connect(factory_logger());
+    let file = firmware("blinky-f072-1.1.0.hex");
+    assert_eq!(
+        check(&file, &device),
+        Err(Objection::Image(ImageError::OtherHardware))
+    );
+    device.target.class_id = STM32F072_CLASS_ID;
+    assert_eq!(check(&file, &device).map(|plan| plan.to), Ok(V1_1));
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod suites;
 mod tally;
 mod thumb;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -43,6 +43,15 @@ enum Task {
         /// Opens the page in the default browser
         #[arg(long)]
         open: bool,
+        /// Ed25519 private key (PKCS#8 PEM) to sign with, instead of the development key
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Builds firmware and page into dist, as they are published
+    Page {
+        /// Ed25519 private key (PKCS#8 PEM) to sign with, instead of the development key
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Runs all tests, or the named suites; the last line is their count
     Test {
@@ -104,7 +113,16 @@ impl Task {
     fn carry_out(self) -> Result<bool> {
         let project = Project::find()?;
         match self {
-            Self::Serve { port, open } => serve(&project, port, open).map(|()| true),
+            Self::Serve { port, open, key } => {
+                serve(&project, port, open, key.as_deref()).map(|()| true)
+            }
+            Self::Page { key } => {
+                setup::ensure_all(&project, setup::TO_SERVE)?;
+                firmware::build(&project, key.as_deref())?;
+                browser::build_page(&project)?;
+                println!("Written to {}", project.dist().display());
+                Ok(true)
+            }
             Self::Test { suites, full } => Ok(suites::test(&project, &suites, full)),
             Self::Firmware { key, verbose } => {
                 setup::ensure_all(&project, &[Need::DeviceTarget])?;
@@ -127,9 +145,9 @@ impl Task {
     }
 }
 
-fn serve(project: &Project, port: u16, open: bool) -> Result<()> {
+fn serve(project: &Project, port: u16, open: bool, key: Option<&Path>) -> Result<()> {
     setup::ensure_all(project, setup::TO_SERVE)?;
-    firmware::build(project, None)?;
+    firmware::build(project, key)?;
     println!();
     println!("The page will be at http://localhost:{port}/ once it is built; Ctrl-C ends it.");
     println!(

@@ -29,7 +29,7 @@ pub enum Suite {
     Firmware,
     /// Power cuts at the firmware's operations on flash, EEPROM and NAND
     Faults,
-    /// The page in a real browser with the virtual logger
+    /// The page in real browsers with the virtual logger
     Browser,
 }
 
@@ -75,6 +75,7 @@ impl Suite {
                 Need::NpmPackages,
                 Need::WasmOpt,
                 Need::Browser,
+                Need::Firefox,
                 Need::Network,
             ],
         }
@@ -201,9 +202,13 @@ fn unit(project: &Project) -> Result<Tally> {
     // One after the other: a crate that does not compile must not keep the rest from being tested.
     for package in HOST_CRATES {
         tally += count(
-            project
-                .command("cargo")
-                .args(["test", "--no-fail-fast", "--package", package]),
+            project.command("cargo").args([
+                "test",
+                "--no-fail-fast",
+                "--all-features",
+                "--package",
+                package,
+            ]),
             read_rust,
         )?;
     }

@@ -188,6 +188,14 @@ impl SerialPort {
         self.master.as_fd()
     }
 
+    /// The rate that a program has set, in bits a second; none that was ever set means what the kernel begins with.
+    ///
+    /// # Errors
+    /// What the kernel says about the terminal.
+    pub fn baud(&self) -> io::Result<u32> {
+        Ok(tcgetattr(&self.slave)?.output_speed())
+    }
+
     /// Takes up to `most` bytes that a program has written to the port; empty when there are none.
     pub fn read(&self, most: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; most];
