@@ -11,6 +11,7 @@
 
   let awake = Promise.resolve();
   let helper;
+  let style;
   const waiting = new Set();
   const dismiss = () => {
     helper.terminate();
@@ -40,14 +41,12 @@
       }),
     /** Loads the workbench and opens it for one logger. */
     async openWorkbench(...logger) {
-      const style = new Promise((resolve) => {
-        if (document.getElementById('workbench')) return resolve();
-        const link = document.createElement('link');
-        Object.assign(link, { id: 'workbench', rel: 'stylesheet', href: './workbench.css', onload: resolve, onerror: resolve });
-        document.head.append(link);
-      });
+      if (!style) {
+        style = document.createElement('link');
+        document.head.append(Object.assign(style, { rel: 'stylesheet', href: './workbench.css' }));
+      }
       const { default: load, open } = await import('./workbench.js');
-      await Promise.all([load(), style]);
+      await load();
       return open(...logger);
     },
     /** Has WebUSB take the place of Web Serial, where there is one and not the other. */

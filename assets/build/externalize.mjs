@@ -1,6 +1,6 @@
 // Moves the scripts that Trunk writes into index.html to files of their own, so that the page's
 // Content-Security-Policy needs no exception for inline scripts. Runs after each build, before dist/ is replaced.
-// It changes nothing but index.html, and fails when an inline script would be left.
+// It changes nothing but index.html, takes its comments and blanks out, and fails when an inline script would be left.
 
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -20,4 +20,4 @@ const page = readFileSync(index, 'utf8').replace(
   },
 );
 if (/<script(?![^>]*\ssrc=)/.test(page)) throw new Error('an inline script is left in index.html');
-writeFileSync(index, page);
+writeFileSync(index, page.replace(/^\s*<!--[^]*?-->\n/gm, '').replace(/^\s+/gm, ''));

@@ -84,6 +84,10 @@ function shorten(wasm) {
     if (!source.includes(`"${module}"`)) throw new Error(`${script} gives no ${module}`);
     source = source.replace(`"${module}"`, '"."');
   }
+  // What only a deprecated way to load the program needs.
+  const unused = /^function initSync[^]*?^}\n|^ *console\.warn\(.*\n/gm;
+  source = source.replace(unused, '').replace('initSync, ', '');
+  if (source.includes('initSync')) throw new Error(`${script} uses initSync`);
   // Comments of whole lines, and what lines are indented with.
   source = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, '').replace(/^ +/gm, '');
   writeFileSync(join(folder, script), source);

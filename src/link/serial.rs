@@ -128,11 +128,8 @@ impl Desk {
     fn change(&self, number: usize, change: impl FnOnce(&mut Taker)) {
         let mut takers = self.0.borrow_mut();
         change(&mut takers[number]);
-        let arrived: Vec<_> = takers.iter().map(|taker| taker.arrived.clone()).collect();
-        drop(takers);
-        for arrived in arrived {
-            arrived.send(());
-        }
+        // Who is woken looks later, when this is over.
+        takers.iter().for_each(|taker| taker.arrived.send(()));
     }
 }
 

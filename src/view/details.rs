@@ -151,9 +151,7 @@ fn connection(connection: &Connection) -> String {
     match connection {
         Connection::Unsupported => "no Web Serial, no WebUSB".into(),
         Connection::Disconnected(None | Some(Hindrance::NothingChosen)) => "none".into(),
-        Connection::Disconnected(Some(Hindrance::NotOpened { vendor, product })) => {
-            format!("port {vendor:04x}:{product:04x} not opened")
-        }
+        Connection::Disconnected(Some(Hindrance::NotOpened { .. })) => "port not opened".into(),
         Connection::Disconnected(Some(Hindrance::Failed(error))) => error.to_string(),
         Connection::Connecting => "connecting".into(),
         Connection::Connected => "connected".into(),
