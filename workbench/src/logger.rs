@@ -13,7 +13,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::Element;
 
 use crate::link::{LentLink, SharedLogger};
-use crate::records::records;
+use crate::records::Records;
 use crate::settings::Settings;
 
 /// What is known of it; for as long as the page is there.
@@ -89,6 +89,7 @@ impl Logger {
 pub struct Workbench {
     logger: Logger,
     settings: Settings,
+    records: Records,
 }
 
 /// Opens it for one logger, and fills the places that the page has for its settings and its records.
@@ -102,14 +103,19 @@ pub async fn open(
     let (changes, changed) = changes();
     let logger = Logger::new(page, &changes);
     let settings = Settings::new(logger, &changes);
+    let records = Records::new(logger, &changes);
     mount(
         [
             (settings.view(), settings_place),
-            (records(logger), records_place),
+            (records.view(), records_place),
         ],
         changed,
     );
-    Workbench { logger, settings }
+    Workbench {
+        logger,
+        settings,
+        records,
+    }
 }
 
 #[wasm_bindgen]
@@ -121,6 +127,7 @@ impl Workbench {
         if logger.serial.get() != serial {
             logger.serial.set(serial);
             self.settings.forget();
+            self.records.forget();
         }
         logger.is_updating.set(updating);
         logger.tab.set(match tab {
@@ -131,6 +138,7 @@ impl Workbench {
         let is_new = connected && !logger.is_connected.get();
         logger.is_connected.set(connected);
         self.settings.follow(is_new);
+        self.records.follow(is_new);
     }
 
     /// What it measures; no bytes when it does not measure.
