@@ -18,14 +18,14 @@ use core::time::Duration;
 use host::conversation::TalkError;
 use host::log::{self, Download, Loss};
 use protocol::record::LogSummary;
-use ui::dom::{View, window};
+use ui::dom::View;
+use ui::files::save;
 use ui::signal::{Changes, Signal};
 use ui::task::spawn;
 use ui::time::{now, timer};
-use wasm_bindgen::prelude::*;
-use web_sys::{Blob, HtmlAnchorElement, Url};
+use wasm_bindgen::JsCast;
 
-use crate::logger::{Logger, Tab};
+use crate::logger::Logger;
 use chart::{Chart, Part};
 use store::{Info, Store, Table, Trouble};
 
@@ -35,9 +35,6 @@ const TURN: f64 = 0.4;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How soon a pause or a new wish is heeded meanwhile.
 const HEED_EVERY: Duration = Duration::from_millis(200);
-/// How long a browser may take to begin with a file that it was given, in milliseconds.
-const BEGIN: i32 = 60_000;
-
 /// The records of one logger.
 #[derive(Clone, Copy)]
 pub(crate) struct Records(&'static State);
@@ -62,6 +59,8 @@ pub(crate) struct State {
     course: Signal<Course>,
     /// Whether the records are to be copied.
     is_wanted: Cell<bool>,
+    /// The person looks at them.
+    is_looked_at: Cell<bool>,
     /// Somebody attends to the logger's log.
     is_attended: Cell<bool>,
     /// The copy was compared with the logger's log since the logger came.
@@ -161,6 +160,7 @@ impl Records {
             summary: Signal::new(changes, None),
             course: Signal::new(changes, Course::Idle),
             is_wanted: Cell::new(false),
+            is_looked_at: Cell::new(false),
             is_attended: Cell::new(false),
             is_compared: Cell::new(false),
             begun: Cell::new(None),
@@ -188,12 +188,17 @@ impl Records {
         self.erasing.set(Erasing::No);
     }
 
-    /// The logger came, if it `is_new`, or the person looks elsewhere: records are dealt with while one looks at them.
-    pub(crate) fn follow(self, is_new: bool) {
+    /// Whether they are looked at: records are dealt with then. The logger came, if it `is_new`.
+    pub(crate) fn follow(self, looked_at: bool, is_new: bool) {
+        self.is_looked_at.set(looked_at);
         if is_new {
             self.is_compared.set(false);
         }
-        if self.logger.tab.get() != Some(Tab::Records) {
+        self.go_on();
+    }
+
+    fn go_on(self) {
+        if !self.is_looked_at.get() {
             return;
         }
         self.chart.redraw();
@@ -211,7 +216,7 @@ impl Records {
 
     fn may_attend(self) -> bool {
         self.logger.is_free()
-            && self.logger.tab.get() == Some(Tab::Records)
+            && self.is_looked_at.get()
             && matches!(self.copy.get(), Copied::There { .. })
     }
 
@@ -242,7 +247,7 @@ impl Records {
                     self.store.replace(Some(store));
                     self.copy.set(Copied::There { kept });
                     self.show(info);
-                    self.follow(false);
+                    self.go_on();
                 }
                 Err(trouble) => self.copy.set(Copied::Failed(trouble)),
             }
@@ -412,7 +417,7 @@ impl Records {
             };
             self.saving.set(match writing.await {
                 Ok((table, records)) => {
-                    hand_out(&name, &table.unchecked_into());
+                    save(&name, &table.unchecked_into());
                     Saving::Done(records)
                 }
                 Err(trouble) => Saving::Failed(trouble),
@@ -459,27 +464,6 @@ impl Records {
             }
         });
     }
-}
-
-/// Gives a file to the browser to be saved under this name.
-fn hand_out(name: &str, file: &Blob) {
-    let Ok(address) = Url::create_object_url_with_blob(file) else {
-        return;
-    };
-    let link = window()
-        .document()
-        .and_then(|document| document.create_element("a").ok());
-    if let Some(link) = link {
-        let link: HtmlAnchorElement = link.unchecked_into();
-        link.set_href(&address);
-        link.set_download(name);
-        link.click();
-    }
-    let forget = Closure::once_into_js(move || {
-        let _ = Url::revoke_object_url(&address);
-    });
-    let _ = window()
-        .set_timeout_with_callback_and_timeout_and_arguments_0(forget.unchecked_ref(), BEGIN);
 }
 
 /// A size, such as `33.8 KB` or `21.2 MB`; 1 KB is 1024 bytes.

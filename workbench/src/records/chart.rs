@@ -12,7 +12,7 @@ use core::cell::{Cell, RefCell};
 use core::ops::Deref;
 use core::time::Duration;
 
-use ui::dom::{View, all, button, choose, el, kept, listen, live, window};
+use ui::dom::{View, all, button, choose, el, kept, listen, live, place, window};
 use ui::signal::{Changes, Signal};
 use ui::task::spawn;
 use ui::text::say;
@@ -117,11 +117,7 @@ pub(crate) struct State {
 impl Chart {
     /// Of nothing yet.
     pub(crate) fn new(changes: &Changes) -> Chart {
-        let canvas: HtmlCanvasElement = window()
-            .document()
-            .and_then(|document| document.create_element("canvas").ok())
-            .unwrap_or_else(|| wasm_bindgen::throw_str("no canvas"))
-            .unchecked_into();
+        let canvas: HtmlCanvasElement = place("canvas").unchecked_into();
         let chart = Chart(Box::leak(Box::new(State {
             canvas,
             store: RefCell::new(None),
