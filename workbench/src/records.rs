@@ -244,9 +244,9 @@ impl Records {
                 Ok((info, store, kept)) => {
                     self.is_wanted.set(info.next > 0);
                     self.chart.open(Some(store.clone()));
-                    self.store.replace(Some(store));
+                    self.store.replace(Some(store.clone()));
                     self.copy.set(Copied::There { kept });
-                    self.show(info);
+                    self.show(&store, info);
                     self.go_on();
                 }
                 Err(trouble) => self.copy.set(Copied::Failed(trouble)),
@@ -265,8 +265,8 @@ impl Records {
         self.course.set(Course::Paused);
     }
 
-    fn show(self, info: Info) {
-        if self.info.with(|before| *before != info) {
+    fn show(self, store: &Store, info: Info) {
+        if store.is(self.store.borrow().as_ref()) && self.info.with(|before| *before != info) {
             self.chart.data_changed(&info);
             self.info.set(info);
         }
@@ -340,7 +340,7 @@ impl Records {
             self.is_compared.set(true);
         }
         if !self.is_wanted.get() || self.course.with(|course| *course == Course::Paused) {
-            self.show(info);
+            self.show(&store, info);
             return Ok(true);
         }
         let from = info.next.max(summary.first).min(summary.next);
@@ -384,7 +384,7 @@ impl Records {
             self.begun.set(None);
             self.course.set(Course::Current);
         }
-        self.show(store.info().await?);
+        self.show(&store, store.info().await?);
         Ok(is_done)
     }
 
@@ -457,7 +457,7 @@ impl Records {
                 Ok(()) => {
                     self.chart.open(Some(store.clone()));
                     if let Ok(info) = store.info().await {
-                        self.show(info);
+                        self.show(&store, info);
                     }
                 }
                 Err(trouble) => self.course.set(Course::Failed(trouble)),

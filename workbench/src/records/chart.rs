@@ -265,7 +265,9 @@ impl Chart {
             let picture = store.picture(part.from, part.to, width).await;
             self.asked.set(false);
             // Without the helper, what was drawn stays.
-            if let Ok(picture) = picture {
+            if let Ok(picture) = picture
+                && store.is(self.store.borrow().as_ref())
+            {
                 self.picture.replace((part, picture));
                 self.sum_up();
                 self.redraw();
@@ -567,8 +569,9 @@ impl Chart {
     }
 
     fn see_all(self) {
-        let room = self.room(&self.info.borrow());
-        self.look_at(room.from, room.to);
+        self.view.set(self.room(&self.info.borrow()));
+        self.sum_up();
+        self.redraw();
     }
 
     /// A record in words: when it was taken, which it is, what it holds.

@@ -161,6 +161,11 @@ impl Store {
         Ok((store, kept.is_truthy()))
     }
 
+    /// Whether it is that very one.
+    pub(crate) fn is(&self, other: Option<&Store>) -> bool {
+        other.is_some_and(|other| Rc::ptr_eq(&self.0, &other.0))
+    }
+
     async fn question(&self, names: &[&str], values: &[JsValue]) -> Result<JsValue, Trouble> {
         let question = Array::new();
         let (topic, rest) = names.split_first().ok_or(Trouble::NoHelp)?;
