@@ -226,11 +226,12 @@ pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>,
 pub fn csv(log: &[Vec<u8>]) -> String {
     let mut csv = Csv::new();
     let mut out = String::new();
+    let mut decoder = Decoder::new();
     for write in [false, true] {
         if write {
             csv.header(&mut out).expect("memory has room");
         }
-        let mut decoder = Decoder::new();
+        decoder = decoder.again();
         for bytes in log {
             let Ok(Some(batch)) = decoder.segment(bytes) else {
                 continue;
@@ -413,6 +414,11 @@ impl EmulatedLink {
     /// Puts the cable in again that long after it was pulled, when somebody waits for it.
     pub fn plug_in_again_after(&mut self, time: Duration) {
         self.unplugged_for = Some(time);
+    }
+
+    /// Whether the cable was pulled as planned.
+    pub fn was_unplugged(&self) -> bool {
+        self.until_unplugged.is_none()
     }
 
     fn is_open(&self) -> bool {

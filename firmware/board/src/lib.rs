@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod crash;
+mod division;
 pub mod identity;
 mod memory_functions;
 pub mod port;

@@ -47,9 +47,13 @@ global_asm!(
     ".size __aeabi_memcpy, . - __aeabi_memcpy",
 );
 
-// memset(r0 address, r1 length, r2 byte): words when the address is aligned.
+// memclr(r0 address, r1 length): words when the address is aligned. memset(r0 address, r1 length, r2 byte), of which there
+// is little: bytes.
 global_asm!(
     ".section .text.__aeabi_memclr, \"ax\", %progbits",
+    ".global __aeabi_memset",
+    ".global __aeabi_memset4",
+    ".global __aeabi_memset8",
     ".global __aeabi_memclr",
     ".global __aeabi_memclr4",
     ".global __aeabi_memclr8",
@@ -72,6 +76,15 @@ global_asm!(
     "b 1b",
     "2:",
     "adds r1, #4",
+    ".type __aeabi_memset, %function",
+    ".type __aeabi_memset4, %function",
+    ".type __aeabi_memset8, %function",
+    ".thumb_func",
+    "__aeabi_memset:",
+    ".thumb_func",
+    "__aeabi_memset4:",
+    ".thumb_func",
+    "__aeabi_memset8:",
     "3:",
     "subs r1, #1",
     "blo 4f",
