@@ -467,4 +467,11 @@ fn refusals_are_as_they_always_were() {
         },
         "0500000c0305",
     );
+    refused(
+        Refusal::Setting {
+            id: SettingId(3),
+            problem: Problem::NoRoom,
+        },
+        "0500000c0306",
+    );
 }

@@ -14,8 +14,10 @@ const LENGTH: usize = 4 + 4 * 2 + 4 + CrashPlace::FILE;
 /// Where it is kept.
 const PLACE: Twin = Twin {
     offset: SETTINGS_END,
-    copy_size: 12 + LENGTH as u32,
+    // More than this version takes: one that remembers more finds both copies where they are.
+    copy_size: 128,
 };
+const _: () = assert!(LENGTH <= PLACE.capacity());
 
 /// What is remembered.
 pub struct State {
@@ -34,11 +36,16 @@ pub struct State {
 }
 
 impl State {
-    /// As it was kept; a new logger has none yet, and begins with zeros.
+    /// As it was kept, by whichever version: what another one does not keep is zeros here, as all is in a new logger.
     #[inline(never)]
     pub fn load(eeprom: &impl Eeprom) -> State {
         let mut words = [[0; 4]; LENGTH / 4];
-        PLACE.load(eeprom, &mut words);
+        let kept = PLACE.find(eeprom).unwrap_or_default();
+        let bytes = words.as_flattened_mut().iter_mut();
+        // More than there is reads as nothing.
+        for (offset, byte) in (0..kept.length).zip(bytes) {
+            kept.read(eeprom, offset, core::slice::from_mut(byte));
+        }
         let [first, a, b, flags, file @ ..] = &words;
         let half = |word: &[u8; 4], at: usize| u16::from_le_bytes([word[at], word[at + 1]]);
         let mut place = CrashPlace {
