@@ -13,11 +13,10 @@ use alloc::vec::Vec;
 use host::check::{Direction, Plan};
 use host::conversation::TalkError;
 use host::device::Device;
-use host::settings::Setting;
 use host::update::{Progress, UpdateError, Upload};
 use js_sys::{Array, Uint8Array};
 use protocol::device::{HeldImage, Program};
-use protocol::image::Version;
+use protocol::image::{Digest, Version};
 use protocol::record::Status;
 use virtual_logger_messages::{Command, Event};
 use wasm_bindgen::prelude::*;
@@ -30,7 +29,7 @@ use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
 use crate::link::virtual_logger::Hand;
 use crate::session;
-use crate::workbench::Bench;
+use crate::workbench::{Bench, take_settings};
 use core::ops::Deref;
 use ui::dom::window;
 use ui::fetch;
@@ -40,6 +39,8 @@ use ui::task::spawn;
 use ui::text::storage;
 use ui::time::now;
 
+/// How the names of settings files end.
+const SETTINGS_FILE: &str = ".json";
 /// In the page's address, it asks for the virtual logger.
 const VIRTUAL: &str = "#virtual-logger";
 /// An update to try on it, beside the page.
@@ -65,6 +66,13 @@ pub(crate) enum Connection {
 pub(crate) enum Hindrance {
     /// The chooser was closed without choosing.
     NothingChosen,
+    /// The system or the browser did not open its port.
+    NotOpened {
+        /// Who made what is plugged in, by its USB descriptor.
+        vendor: u16,
+        /// What it is.
+        product: u16,
+    },
     /// The logger that was chosen does not answer as one.
     Failed(TalkError),
 }
@@ -189,7 +197,7 @@ impl Step {
     ];
 }
 
-/// What goes on while the image is copied.
+/// How the image and the conversation come along.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Copying {
     /// The logger restarts into update mode, for only there can it take the image.
@@ -199,9 +207,9 @@ pub(crate) enum Copying {
         /// Bytes per second; none until there is something to measure.
         rate: Option<f64>,
     },
-    /// The cable is out.
+    /// The cable is out; also after all is there.
     Unplugged,
-    /// All is there; the logger reads it back.
+    /// All is there, and the logger has read it back or does.
     ReadingBack,
 }
 
@@ -212,6 +220,8 @@ pub(crate) struct Course {
     pub(crate) kept_version: Option<Version>,
     /// What is being installed.
     pub(crate) to: Version,
+    /// Its digest.
+    pub(crate) digest: Digest,
     /// It is an image that the logger keeps: no file is checked, and nothing is copied.
     pub(crate) is_kept: bool,
     /// The step under way; when the update ended, the one it ended in.
@@ -269,7 +279,7 @@ pub(crate) enum Order {
     Connect(SerialPort),
     /// Bring the chosen file onto the logger.
     Update,
-    /// Have the image installed that a logger in update mode keeps.
+    /// Have the image installed that the logger keeps.
     PutBack,
     /// Have a logger in update mode start over.
     Restart,
@@ -277,8 +287,6 @@ pub(crate) enum Order {
     Cancel,
     /// Let somebody else talk to the logger for a while.
     Lend(Lent),
-    /// Ask for the settings anew: they were changed.
-    Reread,
     /// Take the virtual logger in place of the real ones, or the other way round.
     Exchange,
 }
@@ -309,8 +317,10 @@ pub(crate) struct State {
     pub(crate) ahead: Signal<Option<i64>>,
     /// The same before this page set the clock, if it did.
     pub(crate) ahead_before: Signal<Option<Option<i64>>>,
-    /// Its settings with the values it has.
-    pub(crate) settings: Signal<Vec<Setting>>,
+    /// The name that its owner gave it; empty when it has none, or it is not known yet.
+    pub(crate) name: Signal<String>,
+    /// How it is: lines for the details.
+    pub(crate) health: Signal<String>,
     /// The firmware file.
     pub(crate) chosen: Signal<Chosen>,
     /// Whether this logger takes that file.
@@ -331,6 +341,8 @@ pub(crate) struct State {
     pub(crate) tab: Signal<Tab>,
     /// Whether a file is being dragged over the page.
     pub(crate) dragging: Signal<bool>,
+    /// Whether the details are looked at.
+    pub(crate) is_detailed: Signal<bool>,
     /// Whether the details could be copied, once that was asked for.
     pub(crate) copied: Signal<Option<bool>>,
     hand: Signal<Option<Hand>>,
@@ -353,7 +365,8 @@ impl Logger {
             status: Signal::new(changes, None),
             ahead: Signal::new(changes, None),
             ahead_before: Signal::new(changes, None),
-            settings: Signal::new(changes, Vec::new()),
+            name: Signal::new(changes, String::new()),
+            health: Signal::new(changes, String::new()),
             chosen: Signal::new(changes, Chosen::Nothing),
             verdict: Signal::new(changes, Verdict::Open),
             course: Signal::new(changes, None),
@@ -371,6 +384,7 @@ impl Logger {
             bench: Signal::new(changes, Bench::default()),
             tab: Signal::new(changes, Tab::Update),
             dragging: Signal::new(changes, false),
+            is_detailed: Signal::new(changes, false),
             copied: Signal::new(changes, None),
             hand: Signal::new(changes, None),
             unfinished: Signal::new(changes, None),
@@ -408,14 +422,18 @@ impl Logger {
         if self.is_updating() || files.is_empty() {
             return;
         }
-        self.course.set(None);
         let [file] = files.as_slice() else {
+            self.course.set(None);
             self.set_chosen(Chosen::Refused {
                 name: None,
                 error: Unreadable::Several,
             });
             return;
         };
+        if file.name().ends_with(SETTINGS_FILE) && take_settings(self, file) {
+            return;
+        }
+        self.course.set(None);
         self.set_chosen(Chosen::Reading(file.name()));
         let file = file.clone();
         spawn(async move {
@@ -512,7 +530,7 @@ impl Logger {
         self.order(Order::Update);
     }
 
-    /// Has the image installed that a logger in update mode keeps.
+    /// Has the image installed that the logger keeps.
     pub(crate) fn put_back(self) {
         self.order(Order::PutBack);
     }
@@ -610,39 +628,39 @@ impl Logger {
     /// An update with `file` begins.
     pub(crate) fn update_begins(self, device: &Device, file: &Firmware, checked_in: f64) {
         let upload = &file.upload;
-        let total = upload.image.len() as u32;
+        let image = HeldImage {
+            version: upload.version,
+            digest: upload.digest,
+            length: upload.image.len() as u32,
+        };
         self.remember_update(device, file);
-        self.course_begins(device, upload.version, false, vec![checked_in], total);
+        self.course_begins(device, &image, false, vec![checked_in]);
     }
 
     /// An installation of an image that the logger keeps begins.
     pub(crate) fn put_back_begins(self, device: &Device, kept: &HeldImage) {
         // The steps that it does without take no time.
-        self.course_begins(device, kept.version, true, vec![0.0, 0.0], kept.length);
+        self.course_begins(device, kept, true, vec![0.0, 0.0]);
     }
 
-    fn course_begins(
-        self,
-        device: &Device,
-        to: Version,
-        is_kept: bool,
-        took: Vec<f64>,
-        total: u32,
-    ) {
+    fn course_begins(self, device: &Device, image: &HeldImage, is_kept: bool, took: Vec<f64>) {
+        // In update mode, what runs no more is put back without a trial.
+        let in_trial = !is_kept || self.program.get() == Program::Application;
         self.confirmed.set(None);
         self.course.set(Some(Course {
             kept_version: device
                 .running
-                .filter(|_| !device.direct)
+                .filter(|_| in_trial && !device.direct)
                 .map(|running| running.version),
-            to,
+            to: image.version,
+            digest: image.digest,
             is_kept,
             step: Step::ALL[took.len()],
             took,
             elapsed: 0.0,
             copying: Copying::Sending { rate: None },
             kept: 0,
-            total,
+            total: image.length,
             end: None,
             began: now(),
             run: None,
@@ -709,7 +727,8 @@ impl Logger {
     pub(crate) fn forget_logger(self) {
         self.status.set(None);
         self.ahead_before.set(None);
-        self.settings.set(Vec::new());
+        self.name.set(String::new());
+        self.health.set(String::new());
         self.course.set(None);
         self.confirmed.set(None);
     }
@@ -804,13 +823,16 @@ impl Course {
             }
             Progress::Checking => self.copying = Copying::ReadingBack,
             // Where nothing was copied it began with that.
-            Progress::Installing => self.enter(Step::Restarted, now),
+            Progress::Installing => {
+                self.copying = Copying::ReadingBack;
+                self.enter(Step::Restarted, now);
+            }
             Progress::Started => {
                 let returned = self.returned.unwrap_or(now);
                 self.enter(Step::Started, returned);
                 self.enter(Step::Confirmed, now);
             }
-            Progress::Confirming => {}
+            Progress::Confirming => self.copying = Copying::ReadingBack,
         }
         self.elapsed = now - self.began;
     }

@@ -1,7 +1,7 @@
-// Copies what the virtual logger starts with, and an update to try on it, from the firmware's build to the page. Runs
-// after each build, before dist/ is replaced. LOGDOCK_FIRMWARE names another folder than target/firmware.
+// Copies what the virtual logger starts with, the catalogue and the files that it lists, from the firmware's build to the
+// page. Runs after each build, before dist/ is replaced. LOGDOCK_FIRMWARE names another folder than target/firmware.
 
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,8 +11,12 @@ const built = process.env.LOGDOCK_FIRMWARE ?? fileURLToPath(new URL('../../targe
 const served = join(staging, 'firmware');
 
 mkdirSync(served);
-for (const name of ['factory-1.0.0.bin', 'logger-1.1.0.hex']) {
+const copy = (name) => {
   const file = join(built, name);
   if (!existsSync(file)) throw new Error(`${file} is not there: \`cargo xtask firmware\` builds it`);
   copyFileSync(file, join(served, name));
-}
+};
+copy('factory-1.0.0.bin');
+copy('catalogue.json');
+const { firmware } = JSON.parse(readFileSync(join(served, 'catalogue.json'), 'utf8'));
+for (const { file } of firmware) copy(file);

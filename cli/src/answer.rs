@@ -16,6 +16,8 @@ pub struct Facts {
     values: Map<String, Value>,
     /// For people: one a line.
     lines: Vec<String>,
+    /// For people, in the place of the lines: a file's content.
+    text: Option<String>,
 }
 
 impl Facts {
@@ -33,6 +35,17 @@ impl Facts {
     pub fn add_as(&mut self, name: &str, value: impl Into<Value>, text: &str) {
         self.lines.push(format!("{name}: {text}"));
         self.values.insert(name.replace(' ', "_"), value.into());
+    }
+
+    /// People get this text, as it is.
+    pub fn say(&mut self, text: String) {
+        self.text = Some(text);
+    }
+
+    /// Others behind these.
+    pub fn append(&mut self, others: Facts) {
+        self.values.extend(others.values);
+        self.lines.extend(others.lines);
     }
 }
 
@@ -62,6 +75,9 @@ impl Answer {
     /// For people; with the logger's name in front when there are several.
     pub fn print(&self, several: bool) {
         match &self.result {
+            Ok(Facts {
+                text: Some(text), ..
+            }) => print!("{text}"),
             Ok(facts) => {
                 if several || facts.lines.is_empty() {
                     println!("{}", self.found);

@@ -15,15 +15,18 @@ use host::clock::Clocks;
 use host::conversation::{Conversation, TalkError};
 use host::csv::Csv;
 use host::data::{Batch, Decoder};
-use host::link::Link;
+use host::device::Device;
+use host::link::LinkError;
 use host::log::{self, Piece};
 use host::time::read_utc;
+use host::update::REPLUG_TIMEOUT;
 use indicatif::{MultiProgress, ProgressBar};
+use protocol::device::SerialNumber;
 use protocol::record::{SEGMENT_HEADER, SegmentHeader};
 use serde_json::json;
 
 use crate::answer::{Facts, Problem};
-use crate::command::{REPLUG, bar_style};
+use crate::command::bar_style;
 use crate::port::{Found, Port};
 
 /// A download.
@@ -65,10 +68,10 @@ impl Download {
 pub async fn download(
     conversation: &mut Conversation<Port>,
     found: &Found,
-    serial: &str,
     what: &Download,
     bars: &MultiProgress,
 ) -> Result<Facts, Problem> {
+    let serial = Device::read(conversation).await?.serial;
     let output = match &what.output {
         Some(output) => output.clone(),
         None => PathBuf::from(format!("logdock-{serial}.csv")),
@@ -87,7 +90,7 @@ pub async fn download(
         clocks = timeline.clocks().clone();
         range = log::with_layout(conversation, whole, range).await?;
     }
-    let lost = fetch(conversation, found, range, &raw, bars).await?;
+    let lost = fetch(conversation, (found, serial), range, &raw, bars).await?;
 
     let about = |path: &Path, error: &dyn fmt::Display| {
         Problem::Failed(format!("{}: {error}", path.display()))
@@ -121,7 +124,7 @@ pub async fn download(
 /// Brings the segments of the log that are not in the file yet there. Gives how many are lost.
 async fn fetch(
     conversation: &mut Conversation<Port>,
-    found: &Found,
+    (found, serial): (&Found, SerialNumber),
     range: Range<u32>,
     path: &Path,
     bars: &MultiProgress,
@@ -157,9 +160,13 @@ async fn fetch(
             Ok(()) => {}
             Err(TalkError::Link(_)) => {
                 bar.set_message("unplugged: plug it in again, it goes on");
-                conversation.link().reopen(REPLUG).await?;
-                conversation.reopen(REPLUG).await?;
-                bar.set_message("downloading");
+                match come_back(conversation, serial).await {
+                    Ok(()) => bar.set_message("downloading"),
+                    Err(problem) => {
+                        bar.finish_and_clear();
+                        return Err(problem);
+                    }
+                }
             }
             Err(error) => {
                 bar.finish_and_clear();
@@ -170,6 +177,27 @@ async fn fetch(
     bar.finish_and_clear();
     written.and_then(|()| file.flush()).map_err(about)?;
     Ok(download.progress().lost)
+}
+
+/// Waits for the logger with this serial number. A port that has just come back may vanish once more: the next step finds
+/// that out.
+async fn come_back(
+    conversation: &mut Conversation<Port>,
+    serial: SerialNumber,
+) -> Result<(), Problem> {
+    let back = match conversation.reopen(REPLUG_TIMEOUT).await {
+        Ok(()) => Device::read(conversation).await,
+        Err(error) => Err(error),
+    };
+    match back {
+        Ok(device) if device.serial == serial => Ok(()),
+        Ok(_) => Err(Problem::Failed(
+            "Another logger was plugged in. Plug in the one whose download broke off, and run this again: it goes on."
+                .into(),
+        )),
+        Err(TalkError::Link(LinkError::Lost)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The segments of a file, one after the other; what a program that was killed left half written is no segment.

@@ -6,16 +6,20 @@
 mod answer;
 mod command;
 mod download;
+mod firmware;
+mod info;
 mod port;
+mod settings;
 
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use indicatif::MultiProgress;
 
 use answer::{Answer, Problem};
-use command::Command;
+use command::{Command, Manner};
 use port::Found;
 
 /// Configures, updates and reads out Logdock loggers.
@@ -34,6 +38,9 @@ struct Arguments {
     /// Prints what a script can read: a JSON array with one object for each logger
     #[arg(long, global = true)]
     json: bool,
+    /// How long a logger that is unplugged on the way is waited for
+    #[arg(long, value_name = "SECONDS", global = true, default_value_t = 60)]
+    wait: u64,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,24 +69,41 @@ fn main() -> ExitCode {
     if let Err(problem) = arguments.command.check(chosen.len()) {
         return fail(&problem, 2);
     }
-    let bars = MultiProgress::new();
+    let manner = Manner {
+        bars: MultiProgress::new(),
+        wait: Duration::from_secs(arguments.wait),
+        json: arguments.json,
+    };
     let answers: Vec<Answer> = thread::scope(|scope| {
         let running: Vec<_> = chosen
             .into_iter()
             .map(|found| {
-                let (command, bars) = (&arguments.command, &bars);
-                scope.spawn(move || Answer {
-                    result: command::run(command, &found, bars),
-                    found,
-                })
+                let (command, manner, on) = (&arguments.command, &manner, found.clone());
+                let thread = scope.spawn(move || command::run(command, &on, manner));
+                (found, thread)
             })
             .collect();
         running
             .into_iter()
-            .filter_map(|thread| thread.join().ok())
+            .map(|(found, thread)| Answer {
+                found,
+                result: thread
+                    .join()
+                    .unwrap_or_else(|_| Err(Problem::Failed("logdock itself failed here.".into()))),
+            })
             .collect()
     });
-    print(&answers, arguments.json);
+    match arguments.command {
+        // Its answers are out already.
+        Command::Watch(_) => answers
+            .iter()
+            .filter(|answer| answer.result.is_err())
+            .for_each(|answer| match arguments.json {
+                true => println!("{}", answer.to_json()),
+                false => answer.print(answers.len() > 1),
+            }),
+        _ => print(&answers, arguments.json),
+    }
     let worst = answers
         .iter()
         .filter_map(|answer| answer.result.as_ref().err())

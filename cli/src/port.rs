@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use host::link::{Link, LinkError};
+use host::update::REPLUG_TIMEOUT;
 use protocol::BAUD_RATE;
 use protocol::device::{USB_PRODUCT_ID, USB_VENDOR_ID};
 use serialport::{SerialPortInfo, SerialPortType};
@@ -74,13 +75,15 @@ pub fn find() -> Result<Vec<Found>, LinkError> {
 pub struct Port {
     found: Found,
     open: Option<Box<dyn serialport::SerialPort>>,
+    /// How long a person may take to plug the cable in again.
+    wait: Duration,
 }
 
 impl Port {
-    /// Opens it.
-    pub fn open(found: Found) -> Result<Port, LinkError> {
+    /// Opens it. When it is unplugged later, it is waited for so long.
+    pub fn open(found: Found, wait: Duration) -> Result<Port, LinkError> {
         let open = Some(open(&found.path)?);
-        Ok(Port { found, open })
+        Ok(Port { found, open, wait })
     }
 
     fn try_again(&mut self) -> Option<Box<dyn serialport::SerialPort>> {
@@ -133,6 +136,12 @@ impl Link for Port {
 
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
         self.open = None;
+        // A restart takes the time that it takes; a person may take as long as was said.
+        let timeout = if timeout < REPLUG_TIMEOUT {
+            timeout
+        } else {
+            self.wait
+        };
         let end = Instant::now() + timeout;
         thread::sleep(RESTART);
         loop {

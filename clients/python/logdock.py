@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A Logdock client in Python, written from docs/protocol.md alone: proof that the page is enough, and a start for your own.
+"""A Logdock client in Python, written from docs/protocol.md alone: proof that the page is enough. Needs pyserial.
 
-    logdock.py [--port NAME] info | settings | set [GROUP/]NAME=VALUE ... | update FILE.bin
-
-Needs pyserial."""
+    logdock.py [--port NAME] info | settings | set [GROUP/]NAME=VALUE ... | update FILE.bin"""
 
 import argparse
+import contextlib
+import pathlib
 import struct
 import sys
 import time
@@ -13,12 +13,11 @@ import zlib
 import serial
 from serial.tools import list_ports
 
-USB_ID = 0x1209, 0x0001
+USB_ID, BAUD, BOOTLOADER, APPLICATION = (0x1209, 0x0001), 115200, 0, 1
 HELLO, INFO, BEGIN, DATA, FINISH, INSTALL, REBOOT, CONFIRM = 0, 1, 2, 3, 4, 6, 7, 8
-COMMON, LOGGER, DESCRIBE, WRITE = 0, 1, 0, 1
-REFUSED, WRONG_OFFSET, NO_SUCH_SETTING = 0, 5, 11
+COMMON, LOGGER, DESCRIBE, WRITE, REFUSED, WRONG_OFFSET, NO_SUCH_SETTING = 0, 1, 0, 1, 0, 5, 11
 REFUSALS = ("unknown request,damaged frame,unsupported version,hello first,no upload,wrong offset,image,memory,"
-            "nothing staged,an update is on trial,another image runs,no such setting,setting,another log").split(",")
+            "nothing staged,an update is on trial,another image runs,no such setting,setting,another log,impossible time").split(",")
 DETAILS = {6: "not an image,truncated,unsupported header,bad trailer,incomplete,too large,bad vectors,other hardware,"
               "security counter too low,bad digest,signed with another key,bad signature".split(","),
            7: "the NAND does not answer,no good block,unreadable,write failed".split(","),
@@ -76,8 +75,7 @@ def encode(packet):
     rest, out = packet + struct.pack("<I", zlib.crc32(packet)), bytearray()
     for run in rest.split(b"\0"):
         while len(run) >= 254:
-            out += b"\xff" + run[:254]
-            run = run[254:]
+            out, run = out + b"\xff" + run[:254], run[254:]
         out += bytes([len(run) + 1]) + run
     return bytes(out) + b"\0"
 
@@ -103,12 +101,11 @@ class Logger:
         self.open()
 
     def open(self):
-        self.port = serial.Serial(self.name, timeout=0.05, write_timeout=5)
+        self.port = serial.Serial(self.name, BAUD, timeout=0.05, write_timeout=5)
         self.buffer = b""
         self.port.write(b"\0")
         hello = self.ask(COMMON, HELLO, bytes([1, 1]), expect=1)
-        self.version, self.program = hello.varint(), hello.varint()
-        self.max_data, self.window = hello.varint(), hello.varint()
+        self.version, self.program, self.max_data, self.window = (hello.varint() for _ in range(4))
 
     def post(self, group, number, fields=b""):
         self.sequence = self.sequence % 0xFFFF + 1
@@ -129,13 +126,16 @@ class Logger:
                 return fields.varint(), fields.varint(), fields.varint(), fields
         return None
 
-    def ask(self, group, number, fields=b"", expect=4, timeout=1.5):
+    def ask(self, group, number, fields=b"", expect=4, timeout=1.5, allow=None):
+        """The answer's fields; None when the logger refuses for the reason that is allowed."""
         for _ in range(4):
             sequence = self.post(group, number, fields)
             while answer := self.answer(timeout):
                 answered, *kind, rest = answer
                 if answered in (sequence, 0) and kind == [COMMON, REFUSED]:
-                    raise Refused(rest)
+                    if (refused := Refused(rest)).number == allow:
+                        return None
+                    raise refused
                 if answered == sequence and kind[1] == expect:
                     return rest
         raise LogdockError("the logger does not answer")
@@ -146,17 +146,15 @@ class Logger:
         image = lambda at: {"version": version(facts[at:at + 8]), "digest": facts[at + 8:at + 40],
                             "length": struct.unpack_from("<I", facts, at + 40)[0]} if any(facts[at + 40:at + 44]) else None
         return {"model": model, "serial": facts[:12].hex().upper(), "bootloader": version(facts[76:84]),
+                "program": ["bootloader (update mode)", "application"][self.program], "direct": bool(facts[98]),
                 "slot size": struct.unpack_from("<I", facts, 88)[0], "phase": PHASES[facts[99]],
                 "outcome": OUTCOMES[facts[101]], "running": image(111), "previous": image(155), "staged": image(199)}
 
     def settings(self):
         found = []
         for index in range(256):
-            try:
-                fields = self.ask(LOGGER, DESCRIBE, bytes([index]), expect=0)
-            except Refused as refused:
-                if refused.number != NO_SUCH_SETTING:
-                    raise
+            fields = self.ask(LOGGER, DESCRIBE, bytes([index]), expect=0, allow=NO_SUCH_SETTING)
+            if not fields:
                 return found
             setting = {"id": fields.varint(), "group": fields.text(), "name": fields.text(), "help": fields.text()}
             kind = setting["kind"] = fields.varint()
@@ -181,14 +179,19 @@ class Logger:
         self.ask(LOGGER, WRITE, blob(values))
 
     def update(self, image, progress):
-        digest = image_digest(image)
+        digest, tlvs = image_parts(image)
+        direct = self.info()["direct"]
+        if direct and self.program == APPLICATION:
+            self.ask(COMMON, INSTALL)
+            self.restart()
         begin = blob(digest) + varint(len(image))
         kept = sent = self.ask(COMMON, BEGIN, begin, expect=3, timeout=6).varint()
+        for offset, part in [(0, image[:0x108]), (tlvs, image[tlvs:])] if direct and kept == 0 else []:
+            self.ask(COMMON, DATA, varint(offset) + blob(part), expect=3, allow=WRONG_OFFSET)
         while kept < len(image):
             while sent < len(image) and sent - kept < self.window:
-                data = image[sent:sent + self.max_data]
-                self.post(COMMON, DATA, varint(sent) + blob(data))
-                sent += len(data)
+                self.post(COMMON, DATA, varint(sent) + blob(image[sent:sent + self.max_data]))
+                sent = min(sent + self.max_data, len(image))
             answer = self.answer(1.5)
             if answer and answer[1:3] == (COMMON, 3):
                 kept = max(kept, answer[3].varint())
@@ -203,24 +206,23 @@ class Logger:
                 kept = sent = self.ask(COMMON, BEGIN, begin, expect=3, timeout=6).varint()
         self.ask(COMMON, FINISH, timeout=6)
         self.ask(COMMON, INSTALL)
-        self.ask(COMMON, REBOOT)
-        self.reopen()
-        running = self.info()["running"]
-        if not running or running["digest"] != digest:
-            raise LogdockError(f"not installed: {self.info()['outcome']}")
+        self.restart()
+        info = self.info()
+        if self.program == BOOTLOADER or not info["running"] or info["running"]["digest"] != digest:
+            raise LogdockError(f"not installed: {info['outcome']}")
         self.ask(COMMON, CONFIRM, blob(digest))
-        return running["version"]
+        return info["running"]["version"]
 
-    def reopen(self, timeout=30):
-        """Waits until the logger is there again after a restart."""
+    def restart(self, timeout=30):
+        """Restarts the logger and waits until it is there again."""
+        with contextlib.suppress(OSError):  # The answer may be lost with the port.
+            self.ask(COMMON, REBOOT)
         self.port.close()
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             time.sleep(0.3)
-            try:
+            with contextlib.suppress(OSError, LogdockError):
                 return self.open()
-            except (OSError, LogdockError):
-                pass
         raise LogdockError("the logger did not come back")
 
 
@@ -229,16 +231,15 @@ def version(data):
     return f"{major}.{minor}.{revision}" + (f"+{build}" if build else "")
 
 
-def image_digest(image):
-    """The SHA-256 in an MCUboot image's TLVs."""
+def image_parts(image):
+    """The SHA-256 in an MCUboot image's TLVs, and where those begin, the protected ones first."""
     if image[:4] == bytes.fromhex("3db8f396") and len(image) > 32:
         header, protected, payload = struct.unpack_from("<HHI", image, 8)
-        at = header + payload + protected + 4
-        while at + 36 <= len(image):
+        at, size = header + payload + protected, 0
+        while (at := at + 4 + size) + 36 <= len(image):
             kind, size = struct.unpack_from("<HH", image, at)
             if (kind, size) == (0x10, 32):
-                return image[at + 4:at + 36]
-            at += 4 + size
+                return image[at + 4:at + 36], header + payload
     raise LogdockError("the file is not a signed firmware image in binary form")
 
 
@@ -274,8 +275,7 @@ def main():
         for name, value in logger.info().items():
             print(f"{name}: {value['version'] + ' ' + value['digest'].hex() if isinstance(value, dict) else value}")
     elif options.command == "update":
-        with open(options.arguments[0], "rb") as file:
-            image = file.read()
+        image = pathlib.Path(options.arguments[0]).read_bytes()
         print("runs", logger.update(image, lambda kept, total: print(f"sent {kept} of {total}", file=sys.stderr)))
     else:
         settings = logger.settings()

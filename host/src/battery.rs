@@ -10,7 +10,7 @@ use core::time::Duration;
 use protocol::record::{CHANNELS, Channel, ChannelSet, MAX_RECORDS, SEGMENT_DATA};
 use protocol::settings::SettingId;
 
-use crate::settings::Value;
+use crate::settings::{Value, of_channel};
 
 /// Amperes of a logger that waits: chip in STOP with its clock going, NAND in standby.
 const WAITING: f64 = 11.2e-6;
@@ -71,7 +71,7 @@ impl Work {
                 (_, Value::Toggle(false)) => {
                     let channel = Channel::ALL
                         .into_iter()
-                        .find(|channel| id == 0x100 + 0x10 * *channel as u16);
+                        .find(|channel| SettingId(id) == of_channel(*channel, 0));
                     if let Some(channel) = channel {
                         work.channels.0 &= !(1 << channel as u8);
                     }

@@ -16,6 +16,8 @@ use protocol::record::{
     SEGMENT, SEGMENT_DATA, Segment, SegmentHeader, SegmentKind,
 };
 
+use crate::settings::{Setting, Value, of_channel};
+
 /// A number as it is meant: `units` times `10^-decimals`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decimal {
@@ -71,6 +73,30 @@ impl Column {
             unit: text(&layout.unit),
             gain: layout.gain,
             offset: layout.offset,
+        }
+    }
+
+    /// What a logger with these settings records of a channel. Settings that are missing count as not set.
+    pub fn of_settings(channel: Channel, settings: &[Setting]) -> Column {
+        let value = |place: u16| {
+            let id = of_channel(channel, place);
+            let setting = settings.iter().find(|setting| setting.id == id);
+            setting.map(|setting| &setting.value)
+        };
+        let text = |place| match value(place) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let number = |place, none| match value(place) {
+            Some(Value::Number(number)) => *number,
+            _ => none,
+        };
+        Column {
+            channel,
+            name: text(1),
+            unit: text(2),
+            gain: number(3, 10_000),
+            offset: number(4, 0),
         }
     }
 
@@ -283,6 +309,14 @@ impl Decoder {
     /// A decoder that saw nothing.
     pub fn new() -> Decoder {
         Decoder::default()
+    }
+
+    /// A decoder for segments from the middle of a log: `run` is that of the batch before them, or of the first.
+    pub fn within(run: Option<Rc<Run>>) -> Decoder {
+        Decoder {
+            run,
+            ..Decoder::default()
+        }
     }
 
     /// A decoder that saw nothing but knows when the clock was set.

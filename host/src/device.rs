@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use protocol::device::{HeldImage, Outcome, Phase, SerialNumber};
+use protocol::device::{HeldImage, Outcome, Phase, Program, SerialNumber};
 use protocol::image::{Target, Version};
 use protocol::message::{CommonRequest, CommonResponse, LoggerRequest, LoggerResponse};
 use protocol::record::{Health, Status};
@@ -10,8 +10,9 @@ use protocol::record::{Health, Status};
 use crate::conversation::{Conversation, TRIES, TalkError};
 use crate::link::Link;
 
-/// RAM of the STM32L052: where an image's stack may begin.
-const RAM: core::ops::Range<u32> = 0x2000_0000..0x2000_2000;
+/// Where an image's stack may begin: the region for RAM of every Cortex-M (ARMv6-M, B3.1). How much of it is there, the
+/// logger looks at itself.
+const RAM: core::ops::Range<u32> = 0x2000_0000..0x4000_0000;
 
 /// What a logger says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +44,12 @@ pub struct Device {
 }
 
 impl Device {
-    /// What a logger in update mode installs when it is told to install and nothing was sent: a staged image whose
-    /// installation did not end, else the one before.
-    pub fn kept(&self) -> Option<HeldImage> {
-        match self.phase {
-            Phase::Pending | Phase::Installing => self.staged,
-            Phase::Idle | Phase::Trial { .. } | Phase::Reverting => self.previous,
+    /// What the logger can install without being sent anything: the image before; in update mode a staged one whose
+    /// installation did not end comes first.
+    pub fn kept(&self, program: Program) -> Option<HeldImage> {
+        match (program, self.phase) {
+            (Program::Bootloader, Phase::Pending | Phase::Installing) => self.staged,
+            _ => self.previous,
         }
     }
 

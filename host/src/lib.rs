@@ -8,6 +8,8 @@
 extern crate alloc;
 
 pub mod battery;
+#[cfg(feature = "json")]
+pub mod catalogue;
 pub mod check;
 pub mod clock;
 pub mod conversation;

@@ -40,6 +40,20 @@ pub const USB_PRODUCT_ID: u16 = 0x0001;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uuid(#[serde(with = "crate::byte_array")] pub [u8; 16]);
 
+impl fmt::Display for Uuid {
+    /// As `3ff06baf-4251-53b9-a26a-0aa7defaa40e`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let dash = if DASHES.contains(&index) { "-" } else { "" };
+            write!(f, "{dash}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a UUID that a dash stands before (RFC 9562, 4).
+const DASHES: [usize; 4] = [4, 6, 8, 10];
+
 /// The chip's 96-bit unique identifier: the logger's serial number, also over USB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SerialNumber(#[serde(with = "crate::byte_array")] pub [u8; 12]);

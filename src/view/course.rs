@@ -101,15 +101,15 @@ fn promise(course: &Course) -> String {
         return String::new();
     }
     match course.kept_version {
-        Some(from) if !course.is_kept => say!(
+        Some(from) => say!(
             "You may unplug at any time: the logger keeps {from} until {to} has proven itself.",
             from,
             to = course.to
         ),
-        _ if course.is_kept => say!(
+        None if course.is_kept => say!(
             "You may unplug at any time: the logger goes on by itself as soon as it has power."
         ),
-        _ => say!(
+        None => say!(
             "Should the cable come out, plug it in again: the logger waits in update mode and takes the firmware again."
         ),
     }
@@ -121,7 +121,7 @@ fn announcement(course: &Course) -> String {
         return String::new();
     }
     match (course.step, course.copying) {
-        (Step::Copied, Copying::Unplugged) => unplugged(course),
+        (_, Copying::Unplugged) => unplugged(course),
         (step, _) => title(step, course, State::Now),
     }
 }
@@ -219,6 +219,7 @@ fn step_item(logger: Logger, step: Step) -> View {
 
 fn detail(logger: Logger, step: Step, course: &Course, state: State) -> Option<String> {
     match (step, state) {
+        (_, State::Now) if course.copying == Copying::Unplugged => Some(unplugged(course)),
         (Step::Checked, _) => {
             let model = logger.of_device(|device| device.model.clone())?;
             logger.chosen.with(|chosen| match chosen {
@@ -231,8 +232,9 @@ fn detail(logger: Logger, step: Step, course: &Course, state: State) -> Option<S
         (Step::Copied, State::Now) => Some(match course.copying {
             Copying::Preparing => say!("the logger restarts into update mode"),
             Copying::Sending { rate } => sending(course, rate),
-            Copying::Unplugged => unplugged(course),
-            Copying::ReadingBack => say!("the logger reads back what it received"),
+            Copying::Unplugged | Copying::ReadingBack => {
+                say!("the logger reads back what it received")
+            }
         }),
         (Step::Copied, State::Done) => Some(match course.kept_version {
             Some(_) => say!(
@@ -277,6 +279,9 @@ fn amount(course: &Course) -> String {
 fn unplugged(course: &Course) -> String {
     let percent = course.percent();
     match course.kept_version {
+        _ if course.step != Step::Copied => {
+            say!("The cable came out. The logger is fine. Plug it in again, and it goes on.")
+        }
         Some(from) => say!(
             "The cable came out at {percent} %. The logger is fine and keeps {from}. Plug it in again and the copy goes on from {percent} %.",
             percent,
@@ -350,7 +355,9 @@ fn what_runs(logger: Logger) -> String {
 /// The way to begin once more, while the logger would take it.
 fn again(logger: Logger, label: String) -> View {
     when(
-        move || logger.is_connected() && logger.is_accepted(),
+        move || {
+            logger.is_connected() && logger.is_accepted() && !of(logger, |course| course.is_kept)
+        },
         move || {
             el("div").class("row").with([button(move || logger.update())
                 .class("main")

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 
 use host::check::{Direction, Plan};
 use host::device::Device;
-use protocol::device::{Outcome, Program};
+use protocol::device::{HeldImage, Outcome, Program};
 use protocol::image::{Digest, Version};
 
 use super::course::course_view;
@@ -39,7 +39,35 @@ pub(crate) fn update(logger: Logger) -> View {
                 move || !logger.is_updating(),
                 move || firmware_file_picker(logger),
             ),
+            choose(
+                move || {
+                    let may = logger.program.get() == Program::Application && !logger.is_updating();
+                    let device = logger.device.get()?;
+                    Some((device.running?, device.previous.filter(|_| may)?))
+                },
+                move |images| {
+                    all(images
+                        .iter()
+                        .map(|(now, before)| go_back(logger, now, before)))
+                },
+            ),
         ])
+}
+
+/// The way back to the version before, closed until it is wanted.
+fn go_back(logger: Logger, now: &HeldImage, before: &HeldImage) -> View {
+    let (now, before) = (now.version, before.version);
+    el("details").class("back").with([
+        el("summary").text(say!("Go back to the version before")),
+        el("p").text(say!(
+            "{before} ran here before {now}, and the logger keeps it. It restarts for some seconds and tries {before} out; settings and records stay. {now} is kept in its turn.",
+            before,
+            now
+        )),
+        el("div").class("row").with([button(move || logger.put_back())
+            .flag("disabled", move || !logger.is_connected())
+            .text(say!("Go back to {to}", to = before))]),
+    ])
 }
 
 fn before(logger: Logger) -> View {
@@ -66,7 +94,7 @@ fn before(logger: Logger) -> View {
 
 /// Why the logger waits in update mode, and what brings it back.
 fn update_mode(logger: Logger, device: &Device) -> View {
-    let kept = device.kept();
+    let kept = device.kept(Program::Bootloader);
     let why = match (device.running, kept) {
         (Some(running), _) if device.direct => say!(
             "This logger waits in update mode for a firmware file. Without one it goes back to {version} after a minute.",

@@ -7,6 +7,7 @@ export class LoggerPage {
     this.chooser = chooser;
     this.update = page.getByRole('region', { name: 'Update' });
     this.refusal = this.update.getByRole('alert');
+    this.wayBack = this.update.getByText('Go back to the version before');
     this.startButton = this.update.getByRole('button', { name: /^Update to / });
   }
 

@@ -436,6 +436,11 @@ impl EmulatedLink {
         self.unplugged_for = Some(time);
     }
 
+    /// Whether the cable was pulled as planned.
+    pub fn was_unplugged(&self) -> bool {
+        self.until_unplugged.is_none()
+    }
+
     fn is_open(&self) -> bool {
         let usb = self.machine.usb();
         usb.is_configured() && usb.configurations() == self.opened

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use emulator::cpu::bus::ResetCause;
 use futures_executor::block_on;
-use host::check::{Direction, check};
+use host::check::{Direction, Objection, check};
 use host::conversation::{Conversation, TalkError};
-use host::device::read_status;
+use host::device::{Device, read_status};
 use host::link::Link;
-use host::protocol::device::{Outcome, Phase};
+use host::protocol::device::{Outcome, Phase, STM32F072_CLASS_ID};
 use host::protocol::image::ImageError;
 use host::protocol::message::{CommonRequest, Refusal};
 use host::protocol::record::Recording;
-use host::update::{Progress, UpdateError, update};
+use host::update::{Progress, UpdateError, put_back, update};
 use logdock_tests::{
     EmulatedLink, V1_0, V1_1, connect, factory_logger, firmware, restart, running, stage,
     updated_logger,
@@ -42,6 +42,18 @@ fn a_factory_logger_says_who_it_is_and_measures() {
         temperature.abs_diff(board.temperature.into()) <= 100,
         "{status:?}"
     );
+}
+
+#[test]
+fn an_image_for_a_board_with_more_ram_is_not_taken_for_one_that_cannot_start() {
+    let (_, mut device) = connect(factory_logger());
+    let file = firmware("blinky-f072-1.1.0.hex");
+    assert_eq!(
+        check(&file, &device),
+        Err(Objection::Image(ImageError::OtherHardware))
+    );
+    device.target.class_id = STM32F072_CLASS_ID;
+    assert_eq!(check(&file, &device).map(|plan| plan.to), Ok(V1_1));
 }
 
 #[test]
@@ -252,6 +264,72 @@ fn a_power_cut_during_the_installation_only_delays_it() {
     }
     let (_, device) = connect(link);
     assert_eq!(running(&device), Some(V1_1));
+}
+
+/// Goes back to 1.0.0, and notes what is told of it.
+fn go_back(
+    conversation: &mut Conversation<EmulatedLink>,
+    device: &Device,
+) -> (Result<Device, UpdateError>, Vec<Progress>) {
+    let mut steps = Vec::new();
+    let result = block_on(put_back(conversation, device, |step| steps.push(step)));
+    (result, steps)
+}
+
+#[test]
+fn the_version_before_comes_back_without_being_sent_and_the_records_stay() {
+    let (mut conversation, device) = connect(updated_logger());
+    let before = records(&mut conversation);
+    let (after, steps) = go_back(&mut conversation, &device);
+    let after = after.unwrap();
+    assert_eq!(
+        steps,
+        [
+            Progress::Installing,
+            Progress::Started,
+            Progress::Confirming
+        ]
+    );
+    assert_eq!(running(&after), Some(V1_0));
+    assert_eq!(after.phase, Phase::Idle, "it is confirmed");
+    assert_eq!(after.previous.map(|image| image.version), Some(V1_1));
+    assert!(records(&mut conversation) >= before);
+    // And forth.
+    let (again, _) = go_back(&mut conversation, &after);
+    assert_eq!(running(&again.unwrap()), Some(V1_1));
+}
+
+#[test]
+fn where_nothing_is_kept_nothing_happens() {
+    let (mut conversation, device) = connect(factory_logger());
+    let (result, steps) = go_back(&mut conversation, &device);
+    assert_eq!(
+        result,
+        Err(TalkError::Refused(Refusal::NothingStaged).into())
+    );
+    assert_eq!(steps, []);
+}
+
+#[test]
+fn going_back_outlives_a_pulled_plug_at_each_of_its_messages() {
+    let machine = updated_logger().machine;
+    // Each count pulls the plug with another of its short frames.
+    let mut places = 0;
+    for bytes in (1..).step_by(5) {
+        let (mut conversation, device) = connect(EmulatedLink::new(machine.clone()));
+        let link = conversation.link();
+        link.unplug_after_sending(bytes);
+        link.plug_in_again_after(Duration::from_secs(3));
+        let (after, _) = go_back(&mut conversation, &device);
+        let after = after.unwrap_or_else(|error| panic!("after {bytes} bytes: {error}"));
+        assert_eq!(running(&after), Some(V1_0), "after {bytes} bytes");
+        assert_eq!(after.phase, Phase::Idle);
+        if !conversation.link().was_unplugged() {
+            break;
+        }
+        places += 1;
+    }
+    assert!(places > 3, "{places}");
 }
 
 #[test]

@@ -290,8 +290,8 @@ pub fn kept(element: &Element) -> View {
 }
 
 /// A new element for somebody else to fill, to be shown by [`kept`].
-pub fn place() -> Element {
-    el("div").element()
+pub fn place(tag: &str) -> Element {
+    el(tag).element()
 }
 
 /// Nothing to see.

@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use host::catalogue::{self, Catalogue};
 use protocol::device::{
     CLASS_ID, DIRECT_CLASS_ID, STM32F072_CLASS_ID, USART_CLASS_ID, Uuid, VENDOR_ID,
 };
 use protocol::image::{HEADER_SIZE, Version};
+use sha2::{Digest, Sha256};
 
 use crate::elf::Elf;
 use crate::hex;
@@ -38,6 +40,10 @@ pub struct Release {
     features: &'static [&'static str],
     /// Goes up only when older versions must never be installed again.
     security_counter: u32,
+    /// The day it is published.
+    date: &'static str,
+    /// What is new: application, language, text.
+    notes: &'static [(&'static str, &'static str, &'static str)],
 }
 
 impl Release {
@@ -58,6 +64,11 @@ pub const RELEASES: [Release; 2] = [
         },
         features: &[],
         security_counter: 1,
+        date: "2026-11-01",
+        notes: &[
+            ("logger", "en", "What the logger leaves the factory with."),
+            ("logger", "fr", "La version d’origine de l’enregistreur."),
+        ],
     },
     Release {
         version: Version {
@@ -68,11 +79,28 @@ pub const RELEASES: [Release; 2] = [
         },
         features: &["v1_1"],
         security_counter: 1,
+        date: "2026-11-22",
+        notes: &[
+            (
+                "logger",
+                "en",
+                "Averaging: 4 or 16 conversions can make one value, with less noise.",
+            ),
+            (
+                "logger",
+                "fr",
+                "Moyenne : 4 ou 16 conversions peuvent faire une valeur, avec moins de bruit.",
+            ),
+            ("blinky", "en", "It blinks faster."),
+            ("blinky", "fr", "Elle clignote plus vite."),
+        ],
     },
 ];
 
 /// A board that both programs are built for.
 struct Board {
+    /// As the device says it (`board::identity`).
+    model: &'static str,
     /// Stands in the names of its files.
     suffix: &'static str,
     /// The package of its application.
@@ -92,6 +120,7 @@ struct Board {
 
 /// The logger.
 const LD_1: Board = Board {
+    model: "LD-1",
     suffix: "",
     application: "logger",
     chip: "stm32l052",
@@ -107,18 +136,21 @@ const LD_1: Board = Board {
 const BOARDS: [Board; 4] = [
     LD_1,
     Board {
+        model: "LD-1D",
         suffix: "-direct",
         features: &["direct"],
         class: DIRECT_CLASS_ID,
         ..LD_1
     },
     Board {
+        model: "LD-1U",
         suffix: "-usart",
         features: &["usart"],
         class: USART_CLASS_ID,
         ..LD_1
     },
     Board {
+        model: "LD-2",
         suffix: "-f072",
         application: "blinky",
         chip: "stm32f072",
@@ -162,16 +194,17 @@ pub fn build(project: &Project, key_file: Option<&Path>) -> Result<Report> {
     }
     let public_key = project.firmware_build().join("public-key");
     write(&public_key, &key.public())?;
-    let mut programs = Vec::new();
+    let (mut programs, mut catalogue) = (Vec::new(), Catalogue::default());
     for board in &BOARDS {
         build_for(
             project,
             board,
             (&key, &other_key),
             &public_key,
-            &mut programs,
+            (&mut programs, &mut catalogue),
         )?;
     }
+    write(&folder.join("catalogue.json"), catalogue.write().as_bytes())?;
     Ok(Report { programs })
 }
 
@@ -180,7 +213,7 @@ fn build_for(
     board: &Board,
     (key, other_key): (&SigningKey, &SigningKey),
     public_key: &Path,
-    programs: &mut Vec<ProgramReport>,
+    (programs, catalogue): (&mut Vec<ProgramReport>, &mut Catalogue),
 ) -> Result<()> {
     let folder = project.firmware_files();
     let name = format!("bootloader{}", board.suffix);
@@ -213,6 +246,7 @@ fn build_for(
         let signed = image::sign(&program, &description, key)?;
         write(&folder.join(format!("{name}.elf")), &file)?;
         write_both(&folder, &name, SLOT, &signed)?;
+        catalogue.releases.push(entry(&folder, release, board)?);
         programs.push(ProgramReport::new(
             &name,
             &elf,
@@ -233,6 +267,27 @@ fn build_for(
         }
     }
     Ok(())
+}
+
+/// What the catalogue says of a release, whose .hex is written.
+fn entry(folder: &Path, release: &Release, board: &Board) -> Result<catalogue::Release> {
+    let file = format!("{}.hex", release.name(board));
+    let bytes = fs::read(folder.join(&file)).with_context(|| file.clone())?;
+    let notes = release.notes.iter();
+    Ok(catalogue::Release {
+        vendor: VENDOR_ID,
+        class: board.class,
+        model: board.model.into(),
+        version: release.version,
+        file,
+        size: u32::try_from(bytes.len())?,
+        sha256: Sha256::digest(&bytes).into(),
+        date: release.date.into(),
+        notes: notes
+            .filter(|(application, ..)| *application == board.application)
+            .map(|(_, language, text)| ((*language).into(), (*text).into()))
+            .collect(),
+    })
 }
 
 /// A release with its code `by` bytes further on than where it belongs, a multiple of 4: its ELF file and its program.

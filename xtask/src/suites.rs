@@ -201,9 +201,13 @@ fn unit(project: &Project) -> Result<Tally> {
     // One after the other: a crate that does not compile must not keep the rest from being tested.
     for package in HOST_CRATES {
         tally += count(
-            project
-                .command("cargo")
-                .args(["test", "--no-fail-fast", "--package", package]),
+            project.command("cargo").args([
+                "test",
+                "--no-fail-fast",
+                "--all-features",
+                "--package",
+                package,
+            ]),
             read_rust,
         )?;
     }

@@ -114,7 +114,7 @@ impl VirtualDevice {
         target.map_or(Ok(()), |target| rustix::fs::symlink(target, link))
     }
 
-    /// Offers a USART as a pseudo-terminal, at the baud rate that the firmware sets. Gives where programs open it. Browsers
+    /// Offers a USART as a pseudo-terminal, at the baud rate that a program sets there. Gives where programs open it. Browsers
     /// are told of a bridge (CP2102) while the cable is plugged in.
     ///
     /// # Errors
@@ -155,6 +155,11 @@ impl VirtualDevice {
     /// Why the machine stopped, if it did.
     pub fn halted(&self) -> Option<&str> {
         self.halted.as_deref()
+    }
+
+    /// The rate that a program has set at the other end of a USART's wires, in bits a second; none without wires.
+    pub fn wire_baud(&self) -> Option<u32> {
+        self.wires.as_ref()?.port.baud().ok()
     }
 
     /// How much went over the port so far.
@@ -241,7 +246,6 @@ impl VirtualDevice {
         let Some(port) = &mut self.port else {
             return Ok(());
         };
-        port.allow_reopen()?;
         let open = port.is_open()?;
         if open != self.open {
             self.tell_open(open);
@@ -282,8 +286,10 @@ impl VirtualDevice {
         let Some(wires) = &mut self.wires else {
             return Ok(());
         };
-        wires.port.allow_reopen()?;
+        // Nobody is told, but what a program leaves behind ends.
+        wires.port.is_open()?;
         let chip = self.machine.serial(wires.usart);
+        chip.set_baud(Some(wires.port.baud()?));
         let room = TOWARDS_USART.saturating_sub(chip.pending_out());
         if room > 0 {
             chip.write(&wires.port.read(room)?);

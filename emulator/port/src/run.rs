@@ -230,6 +230,7 @@ fn status(device: &VirtualDevice) -> String {
         "port": device.port().map(|port| port.path().display().to_string()),
         "bytes_to_device": device.moved().to_device,
         "bytes_to_program": device.moved().to_program,
+        "usart_baud": device.wire_baud(),
         "configurations": machine.usb().configurations(),
         "resets": {
             "power_on": machine.resets(ResetCause::PowerOn),
