@@ -494,7 +494,17 @@ fn it_knows_why_it_started_and_how_often_it_failed() {
         (crashed.reset, crashed.watchdog_resets, crashed.crashes),
         (ResetCause::Crash, 1, 1)
     );
-    assert!(crashed.crash.is_some());
+    let place = crashed.crash.unwrap();
+    assert_eq!(place.version(), V1_0);
+    // Calls that were under way lie in the application's slot.
+    println!("{place}");
+    assert!(place.calls().count() >= 2);
+    assert!(
+        place
+            .calls()
+            .skip(1)
+            .all(|call| (0x0800_7100..0x0801_0000).contains(&call))
+    );
 
     logdock_tests::restart(&mut conversation);
     let asked = block_on(read_health(&mut conversation)).unwrap();
