@@ -8,6 +8,7 @@ mod firmware;
 mod hex;
 mod image;
 mod keys;
+mod place;
 mod project;
 mod setup;
 mod stack;
@@ -89,6 +90,14 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         firmware: Option<PathBuf>,
     },
+    /// Prints the lines of the sources where a logger crashed, from what the page or `logdock info` says of it
+    Place {
+        /// Version of the logger's firmware, as built here, or the ELF file of its release
+        program: String,
+        /// Addresses, hexadecimal
+        #[arg(required = true)]
+        addresses: Vec<String>,
+    },
     /// Installs what serving the page takes, without doing it
     Setup {
         /// What the tests take, too
@@ -130,6 +139,9 @@ impl Task {
                 report.print(verbose);
                 println!("Written to {}", project.firmware_files().display());
                 Ok(report.tally().failed == 0)
+            }
+            Self::Place { program, addresses } => {
+                place::print(&project, &program, &addresses).map(|()| true)
             }
             Self::Bench { profile } => bench::bench(&project, profile).map(|()| true),
             Self::Virtual {
