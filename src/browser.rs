@@ -17,6 +17,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = logdock, js_name = openWorkbench)]
     pub(crate) fn open_workbench(
         logger: SharedLogger,
+        values: &Element,
         settings: &Element,
         records: &Element,
     ) -> Promise;

@@ -30,6 +30,21 @@ pub(crate) enum Port {
     Virtual,
 }
 
+impl Port {
+    /// Maker and kind of what is plugged in, while it is.
+    pub(crate) fn identity(&self) -> Option<(u16, u16)> {
+        match self {
+            Port::Serial(port) => {
+                let connected = js_sys::Reflect::get(port, &"connected".into());
+                let info = port.get_info();
+                let identity = (info.get_usb_vendor_id()?, info.get_usb_product_id()?);
+                connected.ok()?.is_truthy().then_some(identity)
+            }
+            Port::Virtual => None,
+        }
+    }
+}
+
 /// All ways to a logger. While there is a virtual logger, it is the one that is meant; else a real one over Web Serial,
 /// where the browser has that.
 pub(crate) struct AnyLink {

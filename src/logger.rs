@@ -13,7 +13,6 @@ use alloc::vec::Vec;
 use host::check::{Direction, Plan};
 use host::conversation::TalkError;
 use host::device::Device;
-use host::settings::Setting;
 use host::update::{Progress, UpdateError, Upload};
 use js_sys::{Array, Uint8Array};
 use protocol::device::{HeldImage, Program};
@@ -30,7 +29,7 @@ use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
 use crate::link::virtual_logger::Hand;
 use crate::session;
-use crate::workbench::Bench;
+use crate::workbench::{Bench, take_settings};
 use core::ops::Deref;
 use ui::dom::window;
 use ui::fetch;
@@ -40,6 +39,8 @@ use ui::task::spawn;
 use ui::text::storage;
 use ui::time::now;
 
+/// How the names of settings files end.
+const SETTINGS_FILE: &str = ".json";
 /// In the page's address, it asks for the virtual logger.
 const VIRTUAL: &str = "#virtual-logger";
 /// An update to try on it, beside the page.
@@ -65,6 +66,13 @@ pub(crate) enum Connection {
 pub(crate) enum Hindrance {
     /// The chooser was closed without choosing.
     NothingChosen,
+    /// The system or the browser did not open its port.
+    NotOpened {
+        /// Who made what is plugged in, by its USB descriptor.
+        vendor: u16,
+        /// What it is.
+        product: u16,
+    },
     /// The logger that was chosen does not answer as one.
     Failed(TalkError),
 }
@@ -304,8 +312,6 @@ pub(crate) enum Order {
     Cancel,
     /// Let somebody else talk to the logger for a while.
     Lend(Lent),
-    /// Ask for the settings anew: they were changed.
-    Reread,
     /// Take the virtual logger in place of the real ones, or the other way round.
     Exchange,
 }
@@ -336,8 +342,10 @@ pub(crate) struct State {
     pub(crate) ahead: Signal<Option<i64>>,
     /// The same before this page set the clock, if it did.
     pub(crate) ahead_before: Signal<Option<Option<i64>>>,
-    /// Its settings with the values it has.
-    pub(crate) settings: Signal<Vec<Setting>>,
+    /// The name that its owner gave it; empty when it has none, or it is not known yet.
+    pub(crate) name: Signal<String>,
+    /// How it is: lines for the details.
+    pub(crate) health: Signal<String>,
     /// The firmware file.
     pub(crate) chosen: Signal<Chosen>,
     /// Whether this logger takes that file.
@@ -362,6 +370,8 @@ pub(crate) struct State {
     pub(crate) tab: Signal<Tab>,
     /// Whether a file is being dragged over the page.
     pub(crate) dragging: Signal<bool>,
+    /// Whether the details are looked at.
+    pub(crate) is_detailed: Signal<bool>,
     /// Whether the details could be copied, once that was asked for.
     pub(crate) copied: Signal<Option<bool>>,
     hand: Signal<Option<Hand>>,
@@ -384,7 +394,8 @@ impl Logger {
             status: Signal::new(changes, None),
             ahead: Signal::new(changes, None),
             ahead_before: Signal::new(changes, None),
-            settings: Signal::new(changes, Vec::new()),
+            name: Signal::new(changes, String::new()),
+            health: Signal::new(changes, String::new()),
             chosen: Signal::new(changes, Chosen::Nothing),
             verdict: Signal::new(changes, Verdict::Open),
             offer: Signal::new(changes, None),
@@ -404,6 +415,7 @@ impl Logger {
             bench: Signal::new(changes, Bench::default()),
             tab: Signal::new(changes, Tab::Update),
             dragging: Signal::new(changes, false),
+            is_detailed: Signal::new(changes, false),
             copied: Signal::new(changes, None),
             hand: Signal::new(changes, None),
             unfinished: Signal::new(changes, None),
@@ -441,14 +453,18 @@ impl Logger {
         if self.is_updating() || files.is_empty() {
             return;
         }
-        self.course.set(None);
         let [file] = files.as_slice() else {
+            self.course.set(None);
             self.set_chosen(Chosen::Refused {
                 name: None,
                 error: Unreadable::Several,
             });
             return;
         };
+        if file.name().ends_with(SETTINGS_FILE) && take_settings(self, file) {
+            return;
+        }
+        self.course.set(None);
         self.set_chosen(Chosen::Reading(file.name()));
         let file = file.clone();
         spawn(async move {
@@ -763,7 +779,8 @@ impl Logger {
     pub(crate) fn forget_logger(self) {
         self.status.set(None);
         self.ahead_before.set(None);
-        self.settings.set(Vec::new());
+        self.name.set(String::new());
+        self.health.set(String::new());
         self.course.set(None);
         self.confirmed.set(None);
     }

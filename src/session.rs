@@ -14,7 +14,6 @@ use futures_util::future::{Either, select};
 use host::conversation::{Conversation, TalkError};
 use host::device::{Device, read_status, sync_clock};
 use host::link::{Link, LinkError};
-use host::settings;
 use host::update::{UpdateError, install, put_back};
 use protocol::device::{Phase, Program};
 use protocol::message::CommonRequest;
@@ -62,19 +61,21 @@ pub(crate) async fn run(logger: Logger, serial: Option<Serial>, mut orders: Rece
             },
         };
         logger.connection.set(Connection::Connecting);
-        let (returned, error) = match open(link, port).await {
+        let (returned, hindrance) = match open(link, port).await {
             Ok(mut conversation) => {
                 let Err(error) = attend(&mut conversation, logger, &mut orders).await;
-                (conversation.into_link(), error)
+                (conversation.into_link(), Hindrance::Failed(error))
             }
             Err(failed) => failed,
         };
         link = returned;
         link.close().await;
         logger.status.set(None);
-        logger.connection.set(match error {
-            TalkError::Link(LinkError::Lost | LinkError::NotBack) => Connection::Lost,
-            error => Connection::Disconnected(Some(Hindrance::Failed(error))),
+        logger.connection.set(match hindrance {
+            Hindrance::Failed(TalkError::Link(LinkError::Lost | LinkError::NotBack)) => {
+                Connection::Lost
+            }
+            hindrance => Connection::Disconnected(Some(hindrance)),
         });
     }
 }
@@ -119,16 +120,21 @@ async fn next_port(link: &mut AnyLink, orders: &mut Receiver<Order>) -> Option<P
 async fn open(
     mut link: AnyLink,
     port: Port,
-) -> Result<Conversation<AnyLink>, (AnyLink, TalkError)> {
+) -> Result<Conversation<AnyLink>, (AnyLink, Hindrance)> {
     let mut tries = 1;
     while let Err(error) = link.open(port.clone()).await {
         if tries == OPEN_TRIES {
-            return Err((link, error.into()));
+            let hindrance = match port.identity() {
+                Some((vendor, product)) => Hindrance::NotOpened { vendor, product },
+                None => Hindrance::Failed(error.into()),
+            };
+            return Err((link, hindrance));
         }
         tries += 1;
         link.sleep(OPEN_PAUSE).await;
     }
-    Conversation::open(link).await
+    let opened = Conversation::open(link).await;
+    opened.map_err(|(link, error)| (link, Hindrance::Failed(error)))
 }
 
 /// Deals with a logger until it is gone.
@@ -159,7 +165,6 @@ async fn attend<L: Link>(
         match order {
             Some(Order::Update) => bring_up_to_date(conversation, logger, orders).await?,
             Some(Order::Lend(lent)) => lend(conversation.link(), lent).await?,
-            Some(Order::Reread) => read_settings(conversation, logger).await?,
             Some(Order::Exchange) => return Err(LinkError::Lost.into()),
             Some(Order::PutBack) => put_back_kept(conversation, logger, orders).await?,
             Some(Order::Restart) => {
@@ -242,7 +247,6 @@ async fn get_to_know<L: Link>(
         logger.set_device(Some(device));
     }
     if program == Program::Application {
-        read_settings(conversation, logger).await?;
         set_right(conversation, logger).await?;
     }
     logger.connection.set(Connection::Connected);
@@ -258,17 +262,6 @@ fn forget_failure(logger: Logger, device: &Device) {
     if arrived {
         logger.course.set(None);
     }
-}
-
-async fn read_settings<L: Link>(
-    conversation: &mut Conversation<L>,
-    logger: Logger,
-) -> Result<(), TalkError> {
-    let settings = unless_refused(settings::read(conversation).await)?.unwrap_or_default();
-    if logger.settings.with(|before| *before != settings) {
-        logger.settings.set(settings);
-    }
-    Ok(())
 }
 
 async fn bring_up_to_date<L: Link>(

@@ -5,6 +5,7 @@ mod course;
 mod details;
 mod device_card;
 mod firmware_file;
+mod hindrance;
 mod memory_map;
 pub(crate) mod shell;
 mod update;

@@ -3,7 +3,7 @@
 //!
 //! It hears from here what changes, and talks to the logger over [leases](crate::lease).
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use protocol::device::Program;
 use protocol::record::Status;
@@ -12,11 +12,11 @@ use ui::task::spawn;
 use ui::text::say;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::Element;
+use web_sys::{Element, File};
 
 use crate::browser::open_workbench;
 use crate::lease::{Lease, lease};
-use crate::logger::{Logger, Order, Tab};
+use crate::logger::{Logger, Tab};
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,10 +24,14 @@ extern "C" {
     #[derive(Clone, PartialEq)]
     pub(crate) type Workbench;
 
-    /// How things stand: whether the logger answers, whether it is being updated, which tab is looked at, and its serial
-    /// number.
+    /// How things stand: whether the logger answers, whether it is being updated, whether its details are looked at, and
+    /// its serial number.
     #[wasm_bindgen(method)]
-    fn changed(this: &Workbench, connected: bool, updating: bool, tab: u8, serial: &str);
+    fn changed(this: &Workbench, connected: bool, updating: bool, detailed: bool, serial: &str);
+
+    /// Takes a file of settings.
+    #[wasm_bindgen(method, js_name = takeSettings)]
+    fn take_settings(this: &Workbench, file: &File);
 
     /// What it measures, as the logger said it; nothing when it does not measure.
     #[wasm_bindgen(method)]
@@ -37,6 +41,8 @@ extern "C" {
 /// What the page knows of it.
 pub(crate) struct Bench {
     state: State,
+    /// What is measured now, for the logger's card.
+    pub(crate) values: Element,
     settings: Element,
     records: Element,
 }
@@ -54,8 +60,9 @@ impl Default for Bench {
     fn default() -> Bench {
         Bench {
             state: State::Away,
-            settings: place(),
-            records: place(),
+            values: place("div"),
+            settings: place("div"),
+            records: place("div"),
         }
     }
 }
@@ -71,10 +78,14 @@ impl SharedLogger {
         lease(self.0).await
     }
 
-    /// Its settings are others now.
-    #[wasm_bindgen(js_name = settingsChanged)]
-    pub fn settings_changed(&self) {
-        self.0.order(Order::Reread);
+    /// Its owner calls it so.
+    pub fn name(&self, name: String) {
+        self.0.name.set(name);
+    }
+
+    /// How it is: lines for the details.
+    pub fn health(&self, lines: String) {
+        self.0.health.set(lines);
     }
 }
 
@@ -83,12 +94,7 @@ pub(crate) fn follow(logger: Logger) -> View {
     if logger.bench.with(|bench| bench.state == State::Away) {
         load(logger);
     }
-    let there = move || {
-        logger.bench.with(|bench| match &bench.state {
-            State::There(workbench) => Some(workbench.clone()),
-            _ => None,
-        })
-    };
+    let there = move || workbench(logger);
     let standing = move || {
         // The bootloader has nothing of what is there.
         let is_connected = logger.is_connected() && logger.program.get() == Program::Application;
@@ -97,17 +103,17 @@ pub(crate) fn follow(logger: Logger) -> View {
             there(),
             is_connected,
             logger.is_updating(),
-            logger.tab.get(),
+            logger.is_detailed.get(),
             serial,
         )
     };
     all([
         choose(
             standing,
-            |(there, is_connected, is_updating, tab, serial)| {
+            |(there, is_connected, is_updating, is_detailed, serial)| {
                 if let Some(workbench) = there {
                     let serial = serial.as_deref().unwrap_or_default();
-                    workbench.changed(*is_connected, *is_updating, *tab as u8, serial);
+                    workbench.changed(*is_connected, *is_updating, *is_detailed, serial);
                 }
                 nothing()
             },
@@ -123,6 +129,23 @@ pub(crate) fn follow(logger: Logger) -> View {
             },
         ),
     ])
+}
+
+fn workbench(logger: Logger) -> Option<Workbench> {
+    logger.bench.with(|bench| match &bench.state {
+        State::There(workbench) => Some(workbench.clone()),
+        _ => None,
+    })
+}
+
+/// Hands it a file of settings; whether it is there to take one.
+pub(crate) fn take_settings(logger: Logger, file: &File) -> bool {
+    let workbench = workbench(logger);
+    if let Some(workbench) = &workbench {
+        workbench.take_settings(file);
+        logger.tab.set(Tab::Settings);
+    }
+    workbench.is_some()
 }
 
 /// What it shows in one of its tabs.
@@ -156,9 +179,14 @@ pub(crate) fn content(logger: Logger, tab: Tab) -> View {
 fn load(logger: Logger) {
     logger.bench.update(|bench| bench.state = State::Loading);
     spawn(async move {
-        let opened = logger
-            .bench
-            .with(|bench| open_workbench(SharedLogger(logger), &bench.settings, &bench.records));
+        let opened = logger.bench.with(|bench| {
+            open_workbench(
+                SharedLogger(logger),
+                &bench.values,
+                &bench.settings,
+                &bench.records,
+            )
+        });
         let opened = JsFuture::from(opened).await;
         logger.bench.update(|bench| {
             bench.state = match opened {

@@ -94,7 +94,9 @@ pub async fn settings(
             let text = fs::read_to_string(file)
                 .map_err(|error| Problem::Failed(format!("{}: {error}", file.display())))?;
             let imported = from_json(&text)
-                .and_then(|entries| settings::from_file(&entries, &all))
+                .and_then(|entries| {
+                    settings::from_file(&entries, &all).map_err(|error| error.to_string())
+                })
                 .map_err(|error| Problem::Refused(format!("{}: {error}", file.display())))?;
             for unknown in &imported.unknown {
                 eprintln!("logdock: this logger has no setting {unknown}; it was passed over");

@@ -45,6 +45,8 @@ pub struct Conversation<L> {
     hello: Hello,
     /// The rate was raised.
     fast: bool,
+    /// Since it was greeted, something came that is nothing of a logger's.
+    babble: bool,
 }
 
 /// Why a request had no good end.
@@ -80,7 +82,7 @@ impl fmt::Display for TalkError {
                 "That is more than one message to the logger holds. Nothing was sent; do it in smaller parts.",
             ),
             TalkError::Unexpected => {
-                f.write_str("What answers on this port does not speak like a Logdock logger.")
+                f.write_str("What answers on this port is no Logdock logger. Nothing in it was changed. Connect again, and choose another port.")
             }
         }
     }
@@ -147,6 +149,7 @@ impl<L: Link> Conversation<L> {
                 window: 0,
             },
             fast: false,
+            babble: false,
         };
         match conversation.greet().await {
             Ok(()) => Ok(conversation),
@@ -185,6 +188,7 @@ impl<L: Link> Conversation<L> {
         self.decoder.reset();
         self.incoming.clear();
         self.seen = 0;
+        self.babble = false;
         // Ends whatever half a frame the logger may have from a connection before.
         self.link.send(&[0]).await?;
         let request = CommonRequest::Hello {
@@ -196,7 +200,11 @@ impl<L: Link> Conversation<L> {
                 CommonResponse::Hello(hello) => Some(hello),
                 _ => None,
             })
-            .await?;
+            .await
+            .map_err(|error| match error {
+                TalkError::Silent if self.babble => TalkError::Unexpected,
+                error => error,
+            })?;
         Ok(())
     }
 
@@ -508,8 +516,9 @@ impl<L: Link> Conversation<L> {
         Ok(self.sequence)
     }
 
-    /// The next answer and its sequence number; none when the time passed without one.
+    /// The next answer and its sequence number; none when the time passed without one, or with what is none.
     async fn next_answer(&mut self, timeout: Duration) -> Result<Option<(u16, Answer)>, TalkError> {
+        let mut heard = 0;
         loop {
             let unseen = self.incoming.get(self.seen..).unwrap_or_default();
             let (taken, packet) = self.decoder.feed(unseen);
@@ -524,8 +533,14 @@ impl<L: Link> Conversation<L> {
                 (protocol::message::sequence_of(bytes), answer)
             });
             self.seen += taken;
+            heard += taken;
             if answer.is_some() {
                 return Ok(answer);
+            }
+            self.babble |= heard > 0;
+            // What never stops talking is no logger.
+            if heard > LONGEST_ANSWER {
+                return Ok(None);
             }
             if self.seen >= self.incoming.len() {
                 self.seen = 0;

@@ -23,6 +23,12 @@ pub trait Link {
     /// `timeout`. Bytes from before are gone. With a port that stays while the logger reboots it returns at once.
     async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError>;
 
+    /// What came back is another logger: leaves it, if the one that is meant may still come to another port. Whether it
+    /// may; then it is to be reopened once more.
+    async fn leave(&mut self) -> bool {
+        false
+    }
+
     /// Rates in bits a second that it can be changed to besides [`protocol::BAUD_RATE`], the fastest first. None where a
     /// rate means nothing, or cannot be changed while the port is open: what there is then goes at the rate it began with.
     fn baud_rates(&self) -> &'static [u32] {

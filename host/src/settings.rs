@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use protocol::message::{LoggerRequest, LoggerResponse, Refusal};
 use protocol::record::Channel;
@@ -351,11 +352,33 @@ pub struct FromFile {
     pub unknown: Vec<String>,
 }
 
+/// A value in a file that its setting does not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotTaken {
+    /// The setting.
+    pub id: SettingId,
+    /// Its name in the file.
+    pub name: String,
+    /// What the setting takes, as [`describe`] says it.
+    pub takes: String,
+    /// The value.
+    pub value: String,
+}
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NotTaken {
+            name, takes, value, ..
+        } = self;
+        write!(f, "{name} takes {takes}, not “{value}”.")
+    }
+}
+
 /// The entries of a file as values for a logger with these settings.
 ///
 /// # Errors
-/// In words, when a value is not one that the setting takes: then none should be written.
-pub fn from_file(entries: &[FileEntry], settings: &[Setting]) -> Result<FromFile, String> {
+/// When a value is not one that the setting takes: then none should be written.
+pub fn from_file(entries: &[FileEntry], settings: &[Setting]) -> Result<FromFile, NotTaken> {
     let mut from_file = FromFile::default();
     for entry in entries {
         let Some(setting) = settings.iter().find(|setting| setting.id.0 == entry.id) else {
@@ -364,13 +387,11 @@ pub fn from_file(entries: &[FileEntry], settings: &[Setting]) -> Result<FromFile
         };
         let value = read_value(&setting.kind, &entry.value)
             .filter(|value| setting.kind.check(value).is_ok())
-            .ok_or_else(|| {
-                format!(
-                    "{} takes {}, not “{}”.",
-                    entry.name,
-                    describe(&setting.kind),
-                    entry.value
-                )
+            .ok_or_else(|| NotTaken {
+                id: setting.id,
+                name: entry.name.clone(),
+                takes: describe(&setting.kind),
+                value: entry.value.clone(),
             })?;
         if value != setting.value {
             from_file.changes.push((setting.id, value));
@@ -544,7 +565,7 @@ mod tests {
         ] {
             let mut entries = to_file(&settings);
             entries[index].value = value.into();
-            let problem = from_file(&entries, &settings).unwrap_err();
+            let problem = from_file(&entries, &settings).unwrap_err().to_string();
             assert!(
                 problem.contains(&entries[index].name) && problem.contains(value),
                 "{problem}"

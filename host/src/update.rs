@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use protocol::device::{Outcome, Phase, Program};
+use protocol::device::{HeldImage, Outcome, Phase, Program};
 use protocol::image::{Digest, Version};
 use protocol::message::{CommonRequest, Refusal};
 
@@ -146,26 +146,60 @@ pub async fn install<L: Link>(
     upload: &Upload,
     mut progress: impl FnMut(Progress),
 ) -> Result<Device, UpdateError> {
-    let digest = upload.digest;
-    let total = upload.image.len() as u32;
-    let mut kept = 0;
+    bring(conversation, device, Source::Sent(upload), &mut progress).await
+}
 
+/// Has a logger install the image that it [keeps](Device::kept): it goes back to the version before. The result is what
+/// it says in the end. Dropping the future before [`Progress::Installing`] leaves everything as it is.
+pub async fn put_back<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+    mut progress: impl FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    let Some(kept) = device.kept(conversation.hello().program) else {
+        return Err(TalkError::Refused(Refusal::NothingStaged).into());
+    };
+    bring(conversation, device, Source::Kept(kept), &mut progress).await
+}
+
+/// Where an image comes from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Sent(&'a Upload),
+    Kept(HeldImage),
+}
+
+/// From whatever the image comes, to its confirmation. Compiled once, for whoever has to be small.
+async fn bring<L: Link>(
+    conversation: &mut Conversation<L>,
+    device: &Device,
+    source: Source<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Device, UpdateError> {
+    let (digest, total, mut kept) = match source {
+        Source::Sent(upload) => (upload.digest, upload.image.len() as u32, 0),
+        Source::Kept(image) => (image.digest, image.length, image.length),
+    };
     let after = loop {
-        if device.direct && conversation.hello().program == Program::Application {
-            progress(Progress::Preparing);
-        }
-        let staged = match enter_update_mode(conversation, device).await {
-            Ok(()) => stage(conversation, device, upload, |step| {
-                if let Progress::Sending { kept: now, .. } = step {
-                    kept = now;
-                }
-                progress(step);
-            })
-            .await
-            .map_err(UpdateError::Talk),
-            Err(error) => Err(error),
+        let marked = match source {
+            Source::Sent(upload) => {
+                send(conversation, device, upload, &mut |step| {
+                    if let Progress::Sending { kept: now, .. } = step {
+                        kept = now;
+                    }
+                    progress(step);
+                })
+                .await
+            }
+            Source::Kept(_) => {
+                let request = match conversation.hello().program {
+                    Program::Application => CommonRequest::GoBack,
+                    Program::Bootloader => CommonRequest::Install,
+                };
+                conversation.tell(request).await.map_err(UpdateError::Talk)
+            }
         };
-        match staged {
+        match marked {
             Ok(()) => {
                 progress(Progress::Installing);
                 break restart(conversation, device).await?;
@@ -184,43 +218,18 @@ pub async fn install<L: Link>(
     conclude(conversation, after, digest, total, progress).await
 }
 
-/// Has a logger install the image that it [keeps](Device::kept): it goes back to the version before. The result is what
-/// it says in the end. Dropping the future before [`Progress::Installing`] leaves everything as it is.
-pub async fn put_back<L: Link>(
+/// Sends the image, in update mode where there is no store for it, and has the logger mark it for installation.
+async fn send<L: Link>(
     conversation: &mut Conversation<L>,
     device: &Device,
-    mut progress: impl FnMut(Progress),
-) -> Result<Device, UpdateError> {
-    let Some(kept) = device.kept(conversation.hello().program) else {
-        return Err(TalkError::Refused(Refusal::NothingStaged).into());
-    };
-    let after = loop {
-        let request = match conversation.hello().program {
-            Program::Application => CommonRequest::GoBack,
-            Program::Bootloader => CommonRequest::Install,
-        };
-        match conversation.tell(request).await {
-            Ok(()) => {
-                progress(Progress::Installing);
-                break restart(conversation, device).await?;
-            }
-            Err(TalkError::Link(LinkError::Lost)) => {
-                progress(unplugged(kept.length));
-                let back = come_back(conversation, device, REPLUG_TIMEOUT).await?;
-                // It lost power after it had heard.
-                if runs(conversation, &back, kept.digest) {
-                    break back;
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
-    conclude(conversation, after, kept.digest, kept.length, progress).await
-}
-
-/// The plug was pulled when there was nothing to send.
-fn unplugged(total: u32) -> Progress {
-    Progress::Unplugged { kept: total, total }
+    upload: &Upload,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), UpdateError> {
+    if device.direct && conversation.hello().program == Program::Application {
+        progress(Progress::Preparing);
+    }
+    enter_update_mode(conversation, device).await?;
+    Ok(stage(conversation, device, upload, progress).await?)
 }
 
 /// Confirms the image of `total` bytes that was to be installed, if it is the one that runs.
@@ -229,7 +238,7 @@ async fn conclude<L: Link>(
     mut after: Device,
     digest: Digest,
     total: u32,
-    mut progress: impl FnMut(Progress),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Device, UpdateError> {
     if runs(conversation, &after, digest) {
         progress(Progress::Started);
@@ -242,7 +251,7 @@ async fn conclude<L: Link>(
             }
             Ok(device) => return Err(not_installed(device)),
             Err(TalkError::Link(LinkError::Lost)) => {
-                progress(unplugged(total));
+                progress(Progress::Unplugged { kept: total, total });
                 after = come_back(conversation, &after, REPLUG_TIMEOUT).await?;
             }
             Err(error) => return Err(error.into()),
@@ -290,7 +299,7 @@ async fn stage<L: Link>(
     conversation: &mut Conversation<L>,
     device: &Device,
     upload: &Upload,
-    mut progress: impl FnMut(Progress),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<(), TalkError> {
     let total = upload.image.len() as u32;
     if device.direct {
@@ -342,15 +351,17 @@ async fn come_back<L: Link>(
     before: &Device,
     timeout: Duration,
 ) -> Result<Device, UpdateError> {
-    for _ in 0..TRIES {
+    let mut tries = 0;
+    while tries < TRIES {
         let device = match conversation.reopen(timeout).await {
             Ok(()) => Device::read(conversation).await,
             Err(error) => Err(error),
         };
         match device {
             Ok(device) if device.serial == before.serial => return Ok(device),
+            Ok(_) if conversation.link().leave().await => {}
             Ok(_) => return Err(UpdateError::OtherLogger),
-            Err(TalkError::Link(LinkError::Lost)) => {}
+            Err(TalkError::Link(LinkError::Lost)) => tries += 1,
             Err(error) => return Err(error.into()),
         }
     }

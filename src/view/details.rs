@@ -7,6 +7,9 @@ use alloc::string::{String, ToString};
 use host::check::explain;
 use protocol::device::{HeldImage, Outcome, Phase, Program};
 
+use wasm_bindgen::JsCast;
+use web_sys::{Element, Event};
+
 use crate::logger::{Connection, End, Hindrance, Logger, Virtual};
 use ui::dom::{View, button, el, live, window};
 use ui::task::spawn;
@@ -26,7 +29,13 @@ pub(crate) fn details(logger: Logger) -> View {
         Some(true) => say!("Copied."),
         Some(false) => say!("The browser did not allow it: select the text and copy it."),
     };
-    el("details").class("card").with([
+    let look = move |event: Event| {
+        if let Some(details) = event.target() {
+            let is_open = details.unchecked_ref::<Element>().has_attribute("open");
+            logger.is_detailed.set(is_open);
+        }
+    };
+    el("details").class("card").on("toggle", look).with([
         el("summary").text(say!("Details for a bug report")),
         el("pre")
             .attr("tabindex", "0")
@@ -132,6 +141,7 @@ fn report(logger: Logger) -> String {
             line("update", &update);
         }
     });
+    logger.health.with(|lines| text.push_str(lines));
     text
 }
 
@@ -151,6 +161,9 @@ fn connection(connection: &Connection) -> String {
     match connection {
         Connection::Unsupported => "no Web Serial".into(),
         Connection::Disconnected(None | Some(Hindrance::NothingChosen)) => "none".into(),
+        Connection::Disconnected(Some(Hindrance::NotOpened { vendor, product })) => {
+            format!("port {vendor:04x}:{product:04x} not opened")
+        }
         Connection::Disconnected(Some(Hindrance::Failed(error))) => error.to_string(),
         Connection::Connecting => "connecting".into(),
         Connection::Connected => "connected".into(),

@@ -1,23 +1,16 @@
 //! The logger: its name first, then what it is doing, then numbers.
 
 use alloc::string::{String, ToString};
-use core::cell::Cell;
 
 use host::device::Device;
-use host::settings::{Setting, Value};
 use protocol::device::{Phase, Program};
-use protocol::record::{Channel, Recording, Status};
+use protocol::record::{Recording, Status};
 
 use super::welcome::connect;
 use crate::logger::{Connection, Copying, Logger, Step};
-use ui::dom::{Text, View, choose, el, live, nothing, when, words};
+use ui::dom::{Text, View, el, kept, live, when, words};
 use ui::text::say;
-use ui::words::{count, decimal, nameless, short};
-
-/// The setting that holds the logger's name.
-const NAME_SETTING: &str = "Name";
-/// Stands where there is no number.
-const NO_NUMBER: &str = "–";
+use ui::words::{NO_NUMBER, count, decimal, nameless, short};
 
 /// Name, state and facts.
 pub(crate) fn device_card(logger: Logger) -> View {
@@ -30,12 +23,9 @@ pub(crate) fn device_card(logger: Logger) -> View {
                 .with(|status| status.as_ref().map_or_else(|| NO_NUMBER.into(), read))
         })
     };
-    let name = move || {
-        logger
-            .settings
-            .with(|settings| own_name(settings))
-            .or_else(|| logger.of_device(nameless))
-            .unwrap_or_default()
+    let name = move || match logger.name.get() {
+        name if name.trim().is_empty() => logger.of_device(nameless).unwrap_or_default(),
+        name => name,
     };
     let away = move || {
         !matches!(
@@ -90,7 +80,7 @@ pub(crate) fn device_card(logger: Logger) -> View {
         .with([
             who,
             facts,
-            values(logger),
+            logger.bench.with(|bench| kept(&bench.values)),
             el("p").class("image").with([
                 words(of_device(standing)),
                 words(" "),
@@ -126,99 +116,11 @@ fn clock(status: Option<&Status>, ahead: Option<i64>) -> String {
     }
 }
 
-/// Settings of a channel, as firmware numbers them (`firmware/logger/src/settings.rs`).
-const CHANNELS_FROM: u16 = 0x100;
-const CHANNEL_STEP: u16 = 0x10;
-const NAME: u16 = 1;
-const UNIT: u16 = 2;
-const GAIN: u16 = 3;
-const OFFSET: u16 = 4;
-
-/// What the channels that are on measure now, in their own units.
-fn values(logger: Logger) -> View {
-    // They keep their places while the logger is away.
-    let last = Cell::new(None);
-    let is_on = move || {
-        let now = logger
-            .status
-            .with(|status| status.as_ref().map(|status| status.channels));
-        last.set(now.or(last.get()));
-        last.get()
-    };
-    choose(
-        move || (is_on(), logger.settings.get()),
-        move |(channels, settings)| {
-            let Some(channels) = *channels else {
-                return nothing();
-            };
-            let facts = channels
-                .iter()
-                .map(|channel| live_value(logger, channel, settings));
-            el("dl").class("facts values").with(facts)
-        },
-    )
-}
-
-fn live_value(logger: Logger, channel: Channel, settings: &[Setting]) -> View {
-    let setting = |place: u16| {
-        let id = CHANNELS_FROM + CHANNEL_STEP * channel as u16 + place;
-        settings.iter().find(|setting| setting.id.0 == id)
-    };
-    let text = |place| match setting(place).map(|setting| &setting.value) {
-        Some(Value::Text(text)) => text.clone(),
-        _ => String::new(),
-    };
-    // Gain in ten-thousandths, offset in thousandths of the unit.
-    let number = |place, none: i32, scale: f64| match setting(place).map(|setting| &setting.value) {
-        Some(Value::Number(number)) => f64::from(*number) / scale,
-        _ => f64::from(none) / scale,
-    };
-    let (gain, offset) = (number(GAIN, 10_000, 1e4), number(OFFSET, 0, 1e3));
-    let unit = text(UNIT);
-    let decimals = channel.decimals();
-    let shown = move || {
-        logger.status.with(|status| {
-            let Some(status) = status else {
-                return NO_NUMBER.into();
-            };
-            let raw = f64::from(status.values[channel as usize]);
-            let value = raw / f64::from(10u32.pow(decimals.into())) * gain + offset;
-            let alarm = if status.alarms.has(channel) {
-                "⚠ "
-            } else {
-                ""
-            };
-            [alarm, &decimal(value, decimals), " ", &unit].concat()
-        })
-    };
-    el("div")
-        .class_when("alarm", move || {
-            logger.status.with(|status| {
-                status
-                    .as_ref()
-                    .is_some_and(|status| status.alarms.has(channel))
-            })
-        })
-        .with([el("dt").text(text(NAME)), el("dd").text(live(shown))])
-}
-
 fn fact(name: String, fact: &'static str, value: Text) -> View {
     el("div").with([
         el("dt").text(name),
         el("dd").attr("data-fact", fact).text(value),
     ])
-}
-
-/// The name its owner gave it.
-fn own_name(settings: &[Setting]) -> Option<String> {
-    // Others of this name, of its channels, stand behind.
-    let setting = settings
-        .iter()
-        .find(|setting| setting.name == NAME_SETTING)?;
-    match &setting.value {
-        Value::Text(name) if !name.trim().is_empty() => Some(name.clone()),
-        _ => None,
-    }
 }
 
 /// How safe the running firmware is; stands before its digest.

@@ -1,14 +1,8 @@
 //! Choosing a firmware file: a picker, the word that it can be dropped anywhere, and one to try on a virtual logger.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use wasm_bindgen::JsCast;
-use web_sys::{File, HtmlInputElement};
-
-use super::shell::all_files;
 use crate::logger::Logger;
-use ui::dom::{View, all, button, el, when};
+use ui::dom::{View, button, el, when};
+use ui::files::picker;
 use ui::text::say;
 
 /// The picker.
@@ -31,31 +25,5 @@ pub(crate) fn firmware_file_picker(logger: Logger) -> View {
                 },
             ),
         ]),
-    ])
-}
-
-/// A button that lets the person choose a file of these kinds.
-pub(crate) fn picker(
-    id: &'static str,
-    kinds: &'static str,
-    label: String,
-    take: impl Fn(Vec<File>) + 'static,
-) -> View {
-    all([
-        el("input")
-            .attr("type", "file")
-            .attr("id", id)
-            .class("unseen")
-            .attr("accept", kinds)
-            .on("change", move |event| {
-                let Some(input) = event.target() else { return };
-                let input: HtmlInputElement = input.unchecked_into();
-                let files = input.files().map(all_files).unwrap_or_default();
-                // So that the same file, made anew, can be picked again.
-                input.set_value("");
-                take(files);
-            })
-            .with([]),
-        el("label").class("button").attr("for", id).text(label),
     ])
 }

@@ -1,10 +1,8 @@
 //! The page around everything: header, tabs, and the whole window as a place to drop a file on.
 
-use alloc::vec::Vec;
-
 use protocol::device::Program;
 use wasm_bindgen::JsCast;
-use web_sys::{DragEvent, File, FileList, KeyboardEvent};
+use web_sys::{DragEvent, KeyboardEvent};
 
 use super::details::details;
 use super::device_card::device_card;
@@ -15,6 +13,7 @@ use super::welcome::{unsupported, welcome};
 use crate::logger::{Connection, Logger, Tab};
 use crate::workbench::{content, follow};
 use ui::dom::{View, all, button, by_id, either, el, input_value, listen, live, window};
+use ui::files::all_files;
 use ui::text::{LANGUAGES, choose_language, language, say};
 
 /// The whole page.
@@ -202,11 +201,4 @@ fn guard_leaving(logger: Logger) {
             event.prevent_default();
         }
     });
-}
-
-/// The files of a list.
-pub(crate) fn all_files(list: FileList) -> Vec<File> {
-    (0..list.length())
-        .filter_map(|index| list.get(index))
-        .collect()
 }

@@ -2,10 +2,10 @@
 
 use alloc::string::String;
 
-use crate::logger::{Connection, Hindrance, Logger, Virtual};
-use ui::dom::{View, all, button, el, live};
+use super::hindrance::hindrance;
+use crate::logger::{Connection, Logger, Virtual};
+use ui::dom::{View, all, button, el, live, window};
 use ui::text::say;
-use ui::words::no_connection;
 
 /// The first visit.
 pub(crate) fn welcome(logger: Logger) -> View {
@@ -28,15 +28,6 @@ pub(crate) fn welcome(logger: Logger) -> View {
 /// The button that connects, and why the last try did not work.
 pub(crate) fn connect(logger: Logger) -> View {
     let connecting = move || logger.connection.get() == Connection::Connecting;
-    let hindrance = move || {
-        logger.connection.with(|connection| match connection {
-            Connection::Disconnected(Some(Hindrance::NothingChosen)) => say!(
-                "No logger was chosen. If the list was empty, look at the cable: some only charge."
-            ),
-            Connection::Disconnected(Some(Hindrance::Failed(error))) => no_connection(error),
-            _ => String::new(),
-        })
-    };
     let label = move || {
         if connecting() {
             say!("Connecting…")
@@ -51,10 +42,7 @@ pub(crate) fn connect(logger: Logger) -> View {
                 .class("main")
                 .flag("disabled", move || connecting() || is_wanted(logger))
                 .text(live(label))]),
-        el("p")
-            .class("hint")
-            .attr("aria-live", "polite")
-            .text(live(hindrance)),
+        hindrance(logger),
     ])
 }
 
@@ -106,9 +94,15 @@ pub(crate) fn unsupported(logger: Logger) -> View {
         .attr("aria-label", say!("Connect"))
         .with([
             el("h1").text(say!("This browser cannot reach a logger")),
-            el("p").text(say!(
-                "Open this page in Chrome or Edge on a computer: they can talk to a logger over its USB cable. Your logger is fine; nothing was sent to it."
-            )),
+            el("p").text(if window().is_secure_context() {
+                say!(
+                    "Open this page in Chrome or Edge on a computer: they can talk to a logger over its USB cable. Your logger is fine; nothing was sent to it."
+                )
+            } else {
+                say!(
+                    "This page came over an open connection, and browsers let no such page reach a logger. Open it with https:// before its address. Your logger is fine; nothing was sent to it."
+                )
+            }),
             el("p").text(say!(
                 "A virtual logger runs in this browser too: the real firmware on an emulated chip, in this tab."
             )),

@@ -10,6 +10,9 @@ export const flags = (port) => [
   '--disable-input-event-activation-protection',
 ];
 
+/** Height of a row of the list, in pixels. */
+const ROW = 26;
+
 export class Chooser {
   #socket;
   #lastId = 0;
@@ -45,11 +48,16 @@ export class Chooser {
   }
 
   /** Waits for the chooser, selects the first device of its list and presses Connect. */
-  async pickFirst() {
+  pickFirst() {
+    return this.pick(0);
+  }
+
+  /** The same with the device in another row of its list. */
+  async pick(row) {
     await this.#within(async (chooser) => {
       const table = find(chooser, (node) => classOf(node) === 'TableView');
       if (!table) return false;
-      await this.#click(table, 20, 15);
+      await this.#click(table, 20, 15 + ROW * row);
       return this.#press(chooser, 'Connect');
     });
   }

@@ -1,5 +1,6 @@
 // What each test gets: a fresh browser that knows no device, a fresh logger, and the page.
 import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { test as base, chromium as playwrightChromium, expect } from '@playwright/test';
 import { Chooser, flags } from './chooser.mjs';
 import { Device } from './device.mjs';
@@ -15,6 +16,8 @@ const QUIET = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // An address that counts as elsewhere: what comes from there does not come from this computer.
+  '--host-resolver-rules=MAP elsewhere.test 127.0.0.1',
 ];
 
 export const test = base.extend({
@@ -45,15 +48,26 @@ export const test = base.extend({
   /** Whether the page may keep itself for times without a network; what it keeps no test could take away. */
   serviceWorkers: ['block', { option: true }],
 
-  started: async ({ viewport, colorScheme, locale, serviceWorkers }, use) => {
+  /** Whether the browser runs without the rights that let root open what is not open to it. */
+  unprivileged: [false, { option: true }],
+
+  started: async ({ viewport, colorScheme, locale, serviceWorkers, reducedMotion, unprivileged }, use) => {
     const port = await freePort();
-    const browser = await playwrightChromium.launch({ executablePath: chromium, args: [...QUIET, ...flags(port)] });
+    const executablePath = unprivileged ? fileURLToPath(new URL('./unprivileged.sh', import.meta.url)) : chromium;
+    const browser = await playwrightChromium.launch({
+      executablePath,
+      args: [...QUIET, ...flags(port)],
+      env: { ...process.env, LOGDOCK_CHROMIUM: chromium },
+    });
     const chooser = await Chooser.connect(port);
-    const context = await browser.newContext({ viewport, colorScheme, locale, serviceWorkers });
+    const context = await browser.newContext({ viewport, colorScheme, locale, serviceWorkers, reducedMotion });
     await use({ chooser, context });
     chooser.close();
     await browser.close();
   },
+
+  /** Whether the person wants things not to move. */
+  reducedMotion: [null, { option: true }],
 
   chooser: async ({ started }, use) => use(started.chooser),
 

@@ -1,4 +1,5 @@
 // The settings form is the device's own description of its settings, and what is written there stays.
+import { readFileSync } from 'node:fs';
 import { expect, test } from './fixtures.mjs';
 import { LoggerPage } from './logger-page.mjs';
 
@@ -72,4 +73,109 @@ test('what the logger measures now is shown as its owner calls it', async ({ pag
   await expect(group).toContainText('3 changed');
   await page.getByRole('button', { name: 'Write to the logger' }).click();
   await expect(card).toContainText(/Soil\s*12\.50 °C/);
+});
+
+/** The settings file that the page gives. */
+async function saved(page) {
+  const saving = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save as a file' }).click();
+  const download = await saving;
+  return { name: download.suggestedFilename(), content: JSON.parse(readFileSync(await download.path(), 'utf8')) };
+}
+
+test('settings come from a file, marked, and are written only when the person says so', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await logger.tab('Settings').click();
+  const { name, content } = await saved(page);
+  expect(name).toBe(`logdock-settings-${await logger.fact('serial').innerText()}.json`);
+  const entry = (end) => content.settings.find((entry) => entry.name.endsWith(end));
+  const take = (content) =>
+    page.getByLabel('Take from a file').setInputFiles({ name: 'settings.json', mimeType: 'application/json', buffer: Buffer.from(content) });
+
+  await take(JSON.stringify(content));
+  await expect(page.getByText('The file says what the logger has already.')).toBeVisible();
+
+  entry('Logger/Name').value = 'Cellar';
+  entry('/Interval').value = '2.5';
+  content.settings.push({ id: 60000, name: 'Radio/Power', value: '3' });
+  await take(JSON.stringify(content));
+  const note = page.getByRole('status').filter({ hasText: '2 values of the file' });
+  await expect(note).toContainText('This logger does not have these: Radio/Power.');
+  await expect(nameField(page)).toHaveValue('Cellar');
+  await expect(page.getByText('2 settings differ from the logger.')).toBeVisible();
+  await expect(page.getByRole('heading', { level: 1 }), 'nothing is written yet').not.toHaveText('Cellar');
+  await page.getByRole('button', { name: 'Write to the logger' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Cellar');
+
+  const after = (await saved(page)).content;
+  expect(after.settings.find((entry) => entry.name.endsWith('/Interval')).value).toBe('2.5');
+  expect(after.settings).toHaveLength(content.settings.length - 1);
+
+  entry('/Interval').value = '0';
+  await take(JSON.stringify(content));
+  await expect(page.getByRole('alert')).toContainText('The file has “0” for');
+  await expect(page.getByRole('alert')).toContainText('Nothing in the form was changed.');
+  await take('{"format":"another"}');
+  await expect(page.getByRole('alert')).toContainText('This is not a file of logger settings.');
+});
+
+test('a settings file may be dropped anywhere', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await logger.tab('Settings').click();
+  const before = await nameField(page).inputValue();
+  const { content } = await saved(page);
+  content.settings.find((entry) => entry.name.endsWith('Logger/Name')).value = 'Roof';
+  await logger.tab('Update').click();
+  await logger.drop('settings.json', Buffer.from(JSON.stringify(content)));
+  await expect(nameField(page)).toHaveValue('Roof');
+  await expect(page.getByText('1 setting differs from the logger.')).toBeVisible();
+  await page.getByRole('button', { name: 'Revert' }).click();
+  await expect(nameField(page)).toHaveValue(before);
+});
+
+test('how long a battery lasts follows what stands in the form', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await logger.tab('Settings').click();
+  const estimate = page.locator('#battery-estimate');
+  await expect(estimate).toContainText('µA on average');
+  await page.getByLabel('Battery', { exact: true }).fill('220');
+  await expect(estimate).toContainText('lasts about');
+  const current = async () => Number(/([\d.]+) µA/.exec(await estimate.innerText())[1]);
+  const before = await current();
+  await page.getByLabel('Interval').fill('0.1');
+  expect(await current()).toBeGreaterThan(2 * before);
+  await page.getByRole('button', { name: 'Revert' }).click();
+  expect(await current()).toBe(before);
+  await page.getByLabel('Battery', { exact: true }).fill('much');
+  await expect(estimate).toHaveText('The capacity must be a number with at most 1 decimal.');
+  await page.getByLabel('Battery', { exact: true }).fill('220');
+  await page.reload();
+  await logger.expectConnected();
+  await logger.tab('Settings').click();
+  await expect(page.getByLabel('Battery', { exact: true })).toHaveValue('220');
+  await expect(estimate).toContainText('lasts about');
+});
+
+test('the details say how the logger is', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await page.getByText('Details for a bug report').click();
+  const details = page.getByLabel('Details', { exact: true });
+  for (const line of [
+    /^uptime +\d+ s$/m,
+    /^started by +power came up$/m,
+    /^resets +0 by the watchdog$/m,
+    /^crashes +0$/m,
+    /^log +\d+ to \d+, \d+ pending, room for \d+$/m,
+    /^memory +0 bad blocks, 0 rounds, 0 pages mended, 0 unreadable$/m,
+  ]) {
+    await expect(details).toHaveText(line);
+  }
 });

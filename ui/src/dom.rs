@@ -290,8 +290,8 @@ pub fn kept(element: &Element) -> View {
 }
 
 /// A new element for somebody else to fill, to be shown by [`kept`].
-pub fn place() -> Element {
-    el("div").element()
+pub fn place(tag: &str) -> Element {
+    el(tag).element()
 }
 
 /// Nothing to see.
@@ -425,6 +425,20 @@ pub fn mount<const N: usize>(mut views: [(View, Element); N], mut changed: Chang
 /// An element by its id.
 pub fn by_id(id: &str) -> Option<HtmlElement> {
     document().get_element_by_id(id).map(JsCast::unchecked_into)
+}
+
+/// Gives an element the focus if nothing has it any more: what had it is gone.
+pub fn catch_focus(id: &'static str) {
+    // What is being made is in the page only then.
+    spawn(async move {
+        let focused = document().active_element();
+        let body = document().body();
+        if focused.is_none_or(|focused| focused.is_same_node(body.as_deref().map(AsRef::as_ref)))
+            && let Some(element) = by_id(id)
+        {
+            let _ = element.focus();
+        }
+    });
 }
 
 /// The text in the input that an event is of.

@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod dom;
 mod fetch;
+pub mod files;
 pub mod queue;
 pub mod signal;
 pub mod task;

@@ -9,6 +9,9 @@ use protocol::image::Digest;
 
 use crate::text::{said, say};
 
+/// Stands where there is no number.
+pub const NO_NUMBER: &str = "–";
+
 /// A number with so many decimals. The browser writes it: Rust's own way would be a tenth of the page.
 pub fn decimal(number: f64, decimals: u8) -> String {
     // It refuses more than 100 decimals only.
@@ -62,19 +65,12 @@ pub fn nameless(device: &Device) -> String {
     [&device.model, " ", last].concat()
 }
 
-/// Lets whoever sits at a Linux computer use the logger (udev(7), systemd's 73-seat-late.rules), and where that is said.
-const UDEV_RULE: &str =
-    r#"SUBSYSTEM=="tty", ATTRS{idVendor}=="1209", ATTRS{idProduct}=="0001", TAG+="uaccess""#;
-const UDEV_FILE: &str = "/etc/udev/rules.d/70-logdock.rules";
-
 /// Why there is no connection, and what to do.
 pub fn no_connection(error: &TalkError) -> String {
     match error {
         TalkError::Link(LinkError::System(_)) => say!(
-            "{error} Close other programs that use the logger, unplug it and plug it in again. On Linux, your user must be allowed to use it: put the line {rule} into the file {file} and plug it in again.",
-            error,
-            rule = UDEV_RULE,
-            file = UDEV_FILE
+            "{error} Close other programs that use the logger, unplug it and plug it in again.",
+            error
         ),
         error => said(error),
     }

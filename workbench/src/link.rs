@@ -17,9 +17,13 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     async fn lease(this: &SharedLogger) -> Result<JsValue, JsValue>;
 
-    /// Tells the page that its settings are others now.
-    #[wasm_bindgen(method, js_name = settingsChanged)]
-    pub(crate) fn settings_changed(this: &SharedLogger);
+    /// Tells the page how its owner calls it.
+    #[wasm_bindgen(method)]
+    pub(crate) fn name(this: &SharedLogger, name: &str);
+
+    /// Gives the page lines for the details.
+    #[wasm_bindgen(method)]
+    pub(crate) fn health(this: &SharedLogger, lines: &str);
 
     /// That way (`src/lease.rs`, where its answers are explained).
     type Lease;

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::cell::Cell;
 use core::ops::Deref;
 
 use host::conversation::{Conversation, TalkError};
@@ -10,11 +11,13 @@ use ui::dom::mount;
 use ui::signal::{Changes, Signal, changes};
 use ui::text::{language, load};
 use wasm_bindgen::prelude::*;
-use web_sys::Element;
+use web_sys::{Element, File};
 
+use crate::health::report;
 use crate::link::{LentLink, SharedLogger};
 use crate::records::records;
 use crate::settings::Settings;
+use crate::values::values;
 
 /// What is known of it; for as long as the page is there.
 #[derive(Clone, Copy)]
@@ -34,8 +37,8 @@ pub(crate) struct State {
     pub(crate) is_connected: Signal<bool>,
     /// Whether it is being updated: then it is not lent.
     pub(crate) is_updating: Signal<bool>,
-    /// Which tab is looked at.
-    pub(crate) tab: Signal<Option<Tab>>,
+    /// Whether its details are looked at.
+    is_detailed: Cell<bool>,
     /// What it measures.
     pub(crate) status: Signal<Option<Status>>,
     /// Its serial number; empty before it was told.
@@ -43,21 +46,12 @@ pub(crate) struct State {
     page: SharedLogger,
 }
 
-/// A tab of the page, by its place there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tab {
-    /// What was recorded.
-    Records,
-    /// Settings.
-    Settings,
-}
-
 impl Logger {
     fn new(page: SharedLogger, changes: &Changes) -> Logger {
         Logger(Box::leak(Box::new(State {
             is_connected: Signal::new(changes, false),
             is_updating: Signal::new(changes, false),
-            tab: Signal::new(changes, None),
+            is_detailed: Cell::new(false),
             status: Signal::new(changes, None),
             serial: Signal::new(changes, String::new()),
             page,
@@ -78,9 +72,14 @@ impl Logger {
         Conversation::open(link).await.map_err(|(_, error)| error)
     }
 
-    /// Tells the page that its settings are others now.
-    pub(crate) fn settings_changed(self) {
-        self.page.settings_changed();
+    /// Tells the page how its owner calls it.
+    pub(crate) fn is_called(self, name: &str) {
+        self.page.name(name);
+    }
+
+    /// Gives the page lines for the details.
+    pub(crate) fn report_health(self, lines: &str) {
+        self.page.health(lines);
     }
 }
 
@@ -91,10 +90,12 @@ pub struct Workbench {
     settings: Settings,
 }
 
-/// Opens it for one logger, and fills the places that the page has for its settings and its records.
+/// Opens it for one logger, and fills the places that the page has for what it measures, for its settings and for its
+/// records.
 #[wasm_bindgen]
 pub async fn open(
     page: SharedLogger,
+    values_place: Element,
     settings_place: Element,
     records_place: Element,
 ) -> Workbench {
@@ -102,40 +103,50 @@ pub async fn open(
     let (changes, changed) = changes();
     let logger = Logger::new(page, &changes);
     let settings = Settings::new(logger, &changes);
-    mount(
-        [
-            (settings.view(), settings_place),
-            (records(logger), records_place),
-        ],
-        changed,
-    );
+    let views = [
+        (values(logger, settings), values_place),
+        (settings.view(), settings_place),
+        (records(logger), records_place),
+    ];
+    mount(views, changed);
     Workbench { logger, settings }
 }
 
 #[wasm_bindgen]
 impl Workbench {
-    /// How things stand: whether the logger answers, whether it is being updated, which tab is looked at, and its serial
-    /// number.
-    pub fn changed(&self, connected: bool, updating: bool, tab: u8, serial: String) {
+    /// How things stand: whether the logger answers, whether it is being updated, whether its details are looked at, and
+    /// its serial number.
+    pub fn changed(&self, connected: bool, updating: bool, detailed: bool, serial: String) {
         let logger = self.logger;
         if logger.serial.get() != serial {
             logger.serial.set(serial);
             self.settings.forget();
         }
-        logger.is_updating.set(updating);
-        logger.tab.set(match tab {
-            1 => Some(Tab::Records),
-            2 => Some(Tab::Settings),
-            _ => None,
-        });
-        let is_new = connected && !logger.is_connected.get();
+        let was_free = logger.is_free();
         logger.is_connected.set(connected);
-        self.settings.follow(is_new);
+        logger.is_updating.set(updating);
+        let was_detailed = logger.is_detailed.replace(detailed);
+        if !logger.is_free() {
+            return;
+        }
+        if !was_free {
+            // It came, or has other firmware.
+            self.settings.read();
+        }
+        if detailed && !(was_free && was_detailed) {
+            report(logger);
+        }
     }
 
     /// What it measures; no bytes when it does not measure.
     pub fn measured(&self, status: &[u8]) {
         let status = status.first_chunk().map(Status::from_bytes);
         self.logger.status.set(status);
+    }
+
+    /// Takes a file of settings: its values stand in the form then.
+    #[wasm_bindgen(js_name = takeSettings)]
+    pub fn take_settings(&self, file: File) {
+        self.settings.take_file(file);
     }
 }

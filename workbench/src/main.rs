@@ -9,6 +9,8 @@
 extern crate alloc;
 
 #[cfg(target_arch = "wasm32")]
+mod health;
+#[cfg(target_arch = "wasm32")]
 mod link;
 #[cfg(target_arch = "wasm32")]
 mod logger;
@@ -16,6 +18,8 @@ mod logger;
 mod records;
 #[cfg(target_arch = "wasm32")]
 mod settings;
+#[cfg(target_arch = "wasm32")]
+mod values;
 
 /// `cargo run` where a browser is needed.
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,25 +2,32 @@
 //!
 //! Nothing is written that the person did not ask for, and nothing counts as written that the logger does not report.
 
+mod battery;
 mod draft;
+mod file;
 mod form;
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
 use core::ops::Deref;
 
 use host::conversation::TalkError;
-use host::settings::{Setting, Value, read, write};
+use host::settings::{FromFile, NotTaken, Setting, Value, from_file, read, write};
 use protocol::message::Refusal;
 use protocol::settings::{Problem, SettingId};
 use ui::dom::View;
 use ui::signal::{Changes, Signal};
 use ui::task::spawn;
 
-use crate::logger::{Logger, Tab};
+use web_sys::File;
+
+use crate::logger::Logger;
 use draft::Draft;
+
+/// The setting that holds the logger's name. Others of this name, of its channels, stand behind it.
+const NAME: &str = "Name";
 
 /// The settings of one logger.
 #[derive(Clone, Copy)]
@@ -45,8 +52,10 @@ pub(crate) struct State {
     written: Signal<Option<Written>>,
     /// Whether writing was asked for while a field held no value.
     insisted: Signal<bool>,
-    /// They are as they were read since the logger came.
-    is_fresh: Cell<bool>,
+    /// What came of the latest file.
+    taken: Signal<Option<Taken>>,
+    /// What the battery holds, in milliampere-hours as it was typed.
+    capacity: Signal<String>,
 }
 
 /// What is known of a logger's settings.
@@ -71,6 +80,24 @@ enum Written {
     Failed(TalkError),
 }
 
+/// What came of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Its values stand in the form.
+    All {
+        /// How many of them differ from the logger's.
+        differ: usize,
+        /// Names of those that this logger does not have.
+        unknown: Vec<String>,
+    },
+    /// It is no file of settings.
+    NoSettings,
+    /// A value in it is not one that the setting takes: none stands in the form.
+    Not(NotTaken),
+    /// What the logger has is not known yet.
+    TooEarly,
+}
+
 impl Settings {
     /// None are known yet.
     pub(crate) fn new(logger: Logger, changes: &Changes) -> Settings {
@@ -80,7 +107,8 @@ impl Settings {
             drafts: Signal::new(changes, Vec::new()),
             written: Signal::new(changes, None),
             insisted: Signal::new(changes, false),
-            is_fresh: Cell::new(false),
+            taken: Signal::new(changes, None),
+            capacity: Signal::new(changes, battery::remembered()),
         })))
     }
 
@@ -94,40 +122,32 @@ impl Settings {
         self.known.set(Known::Nothing);
         self.drafts.set(Vec::new());
         self.written.set(None);
+        self.taken.set(None);
         self.insisted.set(false);
     }
 
-    /// The logger came, if it `is_new`, or the person looks elsewhere. The settings are read when they are looked at.
-    pub(crate) fn follow(self, is_new: bool) {
-        if is_new {
-            self.is_fresh.set(false);
-        }
-        let logger = self.logger;
-        if logger.is_free() && logger.tab.get() == Some(Tab::Settings) && !self.is_fresh.get() {
-            self.read();
-        }
-    }
-
     /// Asks the logger for them.
-    fn read(self) {
-        self.is_fresh.set(true);
+    pub(crate) fn read(self) {
         spawn(async move {
             let result = async { read(&mut self.logger.talk().await?).await };
             match result.await {
                 Ok(settings) => self.take(settings),
-                Err(error) => {
-                    self.is_fresh.set(false);
-                    self.known.update(|known| match known {
-                        // What was read before is shown on.
-                        Known::All(_) => {}
-                        _ => *known = Known::Failed(error),
-                    });
-                }
+                Err(error) => self.known.update(|known| match known {
+                    // What was read before is shown on.
+                    Known::All(_) => {}
+                    _ => *known = Known::Failed(error),
+                }),
             }
         });
     }
 
     fn take(self, settings: Vec<Setting>) {
+        let name = settings.iter().find(|setting| setting.name == NAME);
+        self.logger
+            .is_called(match name.map(|setting| &setting.value) {
+                Some(Value::Text(name)) => name,
+                _ => "",
+            });
         let known = Known::All(settings.into());
         if self.known.with(|before| *before != known) {
             self.known.set(known);
@@ -147,7 +167,7 @@ impl Settings {
                 Ok(settings) => {
                     self.take(settings);
                     self.drafts.set(Vec::new());
-                    self.logger.settings_changed();
+                    self.taken.set(None);
                     Written::Done
                 }
                 Err(TalkError::Refused(Refusal::Setting { id, problem })) => {
@@ -156,6 +176,45 @@ impl Settings {
                 Err(error) => Written::Failed(error),
             }));
         });
+    }
+
+    /// Takes a file: its values stand in the form then, and the rest as the logger has it.
+    pub(crate) fn take_file(self, file: File) {
+        spawn(async move {
+            let entries = file::entries(&file).await;
+            self.taken.set(Some(match (entries, self.all()) {
+                (None, _) => Taken::NoSettings,
+                (Some(_), None) => Taken::TooEarly,
+                (Some(entries), Some(settings)) => match from_file(&entries, &settings) {
+                    Err(not) => Taken::Not(not),
+                    Ok(FromFile { changes, unknown }) => {
+                        self.put_all(|setting| setting.value.clone());
+                        for (id, value) in &changes {
+                            let setting = settings.iter().find(|setting| setting.id == *id);
+                            if let Some(setting) = setting {
+                                self.put(*id, Draft::of(&setting.kind, value));
+                            }
+                        }
+                        let differ = changes.len();
+                        Taken::All { differ, unknown }
+                    }
+                },
+            }));
+        });
+    }
+
+    /// Gives the person a file of what the logger has.
+    fn save(self) {
+        let name = ["logdock-settings-", &self.logger.serial.get(), ".json"].concat();
+        self.with(|settings| file::save_settings(&name, settings));
+    }
+
+    /// All of them; none when they were not read yet.
+    pub(crate) fn all(self) -> Option<Rc<[Setting]>> {
+        self.known.with(|known| match known {
+            Known::All(settings) => Some(settings.clone()),
+            _ => None,
+        })
     }
 
     /// Reads from all of them.
@@ -191,6 +250,7 @@ impl Settings {
     /// Changes what stands in all fields.
     fn put_all(self, value: fn(&Setting) -> Value) {
         self.written.set(None);
+        self.taken.set(None);
         self.drafts.set(self.with(|settings| {
             settings
                 .iter()

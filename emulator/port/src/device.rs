@@ -246,7 +246,6 @@ impl VirtualDevice {
         let Some(port) = &mut self.port else {
             return Ok(());
         };
-        port.allow_reopen()?;
         let open = port.is_open()?;
         if open != self.open {
             self.tell_open(open);
@@ -287,7 +286,8 @@ impl VirtualDevice {
         let Some(wires) = &mut self.wires else {
             return Ok(());
         };
-        wires.port.allow_reopen()?;
+        // Nobody is told, but what a program leaves behind ends.
+        wires.port.is_open()?;
         let chip = self.machine.serial(wires.usart);
         chip.set_baud(Some(wires.port.baud()?));
         let room = TOWARDS_USART.saturating_sub(chip.pending_out());

@@ -152,8 +152,9 @@ impl SerialPort {
         self.announcement
     }
 
-    /// Whether a program has the port open. What the last program to close it had not read is gone, as on a real tty;
-    /// what it had written still goes to the device.
+    /// Whether a program has the port open. When the last one has closed it, what that had not read is gone, and so is
+    /// its wish that nobody else open it (TIOCEXCL): as on a real tty, where this end does not keep the terminal open.
+    /// What it had written still goes to the device. To be called every few milliseconds.
     ///
     /// # Errors
     /// What the kernel says about the watch.
@@ -163,7 +164,7 @@ impl SerialPort {
         loop {
             let happened = match events.next() {
                 Ok(event) => event.events(),
-                Err(Errno::AGAIN) => return Ok(self.openings > 0),
+                Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error),
             };
@@ -176,17 +177,15 @@ impl SerialPort {
                 }
             }
         }
+        if self.openings == 0 {
+            ioctl_tiocnxcl(&self.slave)?;
+        }
+        Ok(self.openings > 0)
     }
 
     /// The device's end, to wait on.
     pub(crate) fn device_end(&self) -> BorrowedFd<'_> {
         self.master.as_fd()
-    }
-
-    /// Lets the port be opened again. Chromium opens exclusively (TIOCEXCL) and never takes that back; on a real tty
-    /// it ends with the last close, but this end keeps the terminal open. To be called every few milliseconds.
-    pub fn allow_reopen(&self) -> io::Result<()> {
-        ioctl_tiocnxcl(&self.slave)
     }
 
     /// The rate that a program has set, in bits a second; none that was ever set means what the kernel begins with.

@@ -3,15 +3,20 @@
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
-use host::settings::{Kind, Setting, explain, number_text};
+use host::settings::{Kind, NotTaken, Setting, explain, number_text};
 use protocol::settings::SettingId;
 
-use ui::dom::{El, View, all, button, by_id, choose, el, input_checked, input_value, live, words};
+use ui::dom::{
+    El, View, all, button, by_id, choose, el, input_checked, input_value, live, nothing, when,
+    words,
+};
+use ui::files::picker;
 use ui::text::{said, say};
 use ui::words::no_connection;
 
+use super::battery::battery;
 use super::draft::{Draft, Fault};
-use super::{Known, Settings, Written};
+use super::{Known, Settings, Taken, Written};
 
 /// All settings of the logger.
 pub(super) fn form(settings: Settings) -> View {
@@ -108,11 +113,84 @@ pub(super) fn form(settings: Settings) -> View {
                     write();
                 })
                 .with([choose(move || settings.known.get(), form), actions]),
+            when(
+                move || settings.all().is_some(),
+                move || all([battery(settings), files(settings)]),
+            ),
             el("p").attr("role", "status").text(live(success)),
             choose(failure, |words| {
                 all(words.iter().map(|words| refusal(words.clone())))
             }),
         ])
+}
+
+/// Settings as a file, there and back.
+fn files(settings: Settings) -> View {
+    let taken = move |taken: &Option<Taken>| match taken {
+        None => nothing(),
+        Some(Taken::All { differ, unknown }) => {
+            let sentence = match differ {
+                0 => say!("The file says what the logger has already."),
+                1 => say!(
+                    "1 value of the file is another one than the logger's. It stands in the form, marked, and is not written yet."
+                ),
+                number => say!(
+                    "{number} values of the file are others than the logger's. They stand in the form, marked, and are not written yet.",
+                    number
+                ),
+            };
+            let missing = if unknown.is_empty() {
+                String::new()
+            } else {
+                say!(
+                    "This logger does not have these: {names}.",
+                    names = unknown.join(", ")
+                )
+            };
+            el("p").class("note").attr("role", "status").with([
+                words(sentence),
+                words(" "),
+                words(missing),
+            ])
+        }
+        Some(Taken::NoSettings) => refusal(say!(
+            "This is not a file of logger settings. Nothing in the form was changed."
+        )),
+        Some(Taken::TooEarly) => refusal(say!(
+            "The logger's own settings are not known yet. Take the file again when they stand here."
+        )),
+        Some(Taken::Not(NotTaken {
+            id, name, value, ..
+        })) => {
+            let range = settings.with(|list| {
+                let setting = list.iter().find(|setting| setting.id == *id);
+                setting.map_or_else(String::new, |setting| range(&setting.kind))
+            });
+            refusal(say!(
+                "The file has “{value}” for {name}, which the logger does not take. {range} Nothing in the form was changed.",
+                value,
+                name,
+                range
+            ))
+        }
+    };
+    all([
+        el("div").class("row").with([
+            button(move || settings.save()).text(say!("Save as a file")),
+            picker(
+                "settings-file",
+                ".json",
+                say!("Take from a file"),
+                move |mut files| {
+                    if let Some(file) = files.pop() {
+                        settings.take_file(file);
+                    }
+                },
+            ),
+            el("small").text(say!("The file holds what the logger has now.")),
+        ]),
+        choose(move || settings.taken.get(), taken),
+    ])
 }
 
 fn refusal(words: String) -> View {

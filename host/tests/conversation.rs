@@ -1,0 +1,72 @@
+//! What answers on a port need not be a logger: each kind of stranger gets its own word, and none holds the page up.
+
+use std::time::Duration;
+
+use futures_executor::block_on;
+use host::conversation::{Conversation, TalkError};
+use host::link::{Link, LinkError};
+
+/// A port with something behind it that is no logger.
+struct Stranger {
+    /// What it says next; `sent` is what it heard and has not answered yet.
+    says: fn(sent: &mut Vec<u8>) -> Vec<u8>,
+    sent: Vec<u8>,
+    /// How often somebody waited for it.
+    waits: usize,
+}
+
+impl Link for Stranger {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.sent.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    async fn receive(&mut self, _timeout: Duration) -> Result<Vec<u8>, LinkError> {
+        self.waits += 1;
+        assert!(self.waits < 10_000, "it is given up some time");
+        Ok((self.says)(&mut self.sent))
+    }
+
+    async fn reopen(&mut self, _timeout: Duration) -> Result<(), LinkError> {
+        Ok(())
+    }
+
+    async fn sleep(&mut self, _time: Duration) {}
+}
+
+fn greeted(says: fn(&mut Vec<u8>) -> Vec<u8>) -> TalkError {
+    let stranger = Stranger {
+        says,
+        sent: Vec::new(),
+        waits: 0,
+    };
+    match block_on(Conversation::open(stranger)) {
+        Ok(_) => panic!("it passed for a logger"),
+        Err((_, error)) => error,
+    }
+}
+
+#[test]
+fn a_port_with_nothing_behind_it_is_silent() {
+    assert_eq!(greeted(|_| Vec::new()), TalkError::Silent);
+}
+
+#[test]
+fn a_receiver_that_talks_without_end_is_no_logger() {
+    let talks = |_: &mut Vec<u8>| b"$GPRMC,123519,A,4807.038,N,01131.000,E*6A\r\n".to_vec();
+    assert_eq!(greeted(talks), TalkError::Unexpected);
+}
+
+#[test]
+fn a_modem_that_answers_in_its_own_words_is_no_logger() {
+    let answers = |sent: &mut Vec<u8>| {
+        let heard = !core::mem::take(sent).is_empty();
+        heard.then(|| b"ERROR\r\n".to_vec()).unwrap_or_default()
+    };
+    assert_eq!(greeted(answers), TalkError::Unexpected);
+}
+
+#[test]
+fn an_echo_is_no_logger() {
+    assert_eq!(greeted(core::mem::take), TalkError::Unexpected);
+}
