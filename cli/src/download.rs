@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use host::clock::Clocks;
 use host::conversation::{Conversation, TalkError};
 use host::csv::Csv;
 use host::data::{Batch, Decoder};
@@ -81,9 +82,12 @@ pub async fn download(
 
     let whole = log::whole(&log::read_summary(conversation).await?);
     let mut range = whole.clone();
+    let mut clocks = Clocks::new();
     if what.from.is_some() || what.to.is_some() {
         let utc = what.from.unwrap_or(i64::MIN)..=what.to.unwrap_or(i64::MAX);
-        range = log::of_time(conversation, whole.clone(), utc).await?;
+        let timeline = log::read_timeline(conversation, whole.clone()).await?;
+        range = log::of_time(conversation, &timeline, utc).await?;
+        clocks = timeline.clocks().clone();
         range = log::with_layout(conversation, whole, range).await?;
     }
     let lost = fetch(conversation, (found, serial), range, &raw, bars).await?;
@@ -91,7 +95,7 @@ pub async fn download(
     let about = |path: &Path, error: &dyn fmt::Display| {
         Problem::Failed(format!("{}: {error}", path.display()))
     };
-    let decoder = write_csv(&raw, &output, what).map_err(|error| about(&output, &error))?;
+    let decoder = write_csv(&raw, &output, what, clocks).map_err(|error| about(&output, &error))?;
     if !what.keep_segments {
         fs::remove_file(&raw).map_err(|error| about(&raw, &error))?;
     }
@@ -233,16 +237,16 @@ fn last_sequence(path: &Path) -> io::Result<Option<u32>> {
     Ok(last)
 }
 
-/// Makes the CSV from the segments: once to see its columns, once to write them.
-fn write_csv(raw: &Path, output: &Path, what: &Download) -> io::Result<Decoder> {
+/// Makes the CSV from the segments: once to see its columns and when the clock was set, once to write it.
+fn write_csv(raw: &Path, output: &Path, what: &Download, clocks: Clocks) -> io::Result<Decoder> {
     let mut csv = Csv::new();
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::with_clocks(clocks);
     for bytes in segments(raw)? {
         if let Ok(Some(batch)) = decoder.segment(&bytes?) {
             csv.survey(&batch);
         }
     }
-    let mut decoder = Decoder::new();
+    let mut decoder = decoder.again();
     let mut file = BufWriter::new(File::create(output)?);
     let mut text = String::new();
     let unwritable = |_| io::Error::other("a text could not be made");

@@ -1,5 +1,6 @@
 //! The computer at the other end of the USB cable: enumerates what is plugged in, and if it is a CDC device
-//! (class 0x0A) carries its byte stream.
+//! (class 0x0A) carries its byte stream. Of an interface of the vendor's own (class 0xFF) it carries the bulk transfers,
+//! as they are asked for: what a program does that has taken it, such as a browser with WebUSB.
 //!
 //! How it goes about it is its [`Manners`]: at first Linux's order of requests on a bus of its own. It must never look
 //! into the device: all it knows came over the bus.
@@ -109,6 +110,8 @@ enum Step {
     /// With length 255, the head not known yet.
     WholeConfiguration,
     Bos,
+    /// Microsoft OS 2.0 descriptors, when the binary object store tells of them.
+    MicrosoftSet,
     MicrosoftString,
     Qualifier,
     Languages,
@@ -150,6 +153,7 @@ impl HostSystem {
                 Device,
                 WholeConfiguration,
                 Bos,
+                MicrosoftSet,
                 MicrosoftString,
                 Languages,
                 SerialNumber,
@@ -189,6 +193,11 @@ impl HostSystem {
     }
 }
 
+/// Marks the platform capability of Microsoft OS 2.0 descriptors: {D8DD60DF-4589-4CC7-9CD2-659D9E648A9F}.
+const MICROSOFT_OS_2: [u8; 16] = [
+    0xDF, 0x60, 0xDD, 0xD8, 0x89, 0x45, 0xC7, 0x4C, 0x9C, 0xD2, 0x65, 0x9D, 0x9E, 0x64, 0x8A, 0x9F,
+];
+
 /// iProduct, iManufacturer and iSerialNumber: offsets in the device descriptor.
 const PRODUCT: usize = 15;
 const MANUFACTURER: usize = 14;
@@ -218,6 +227,8 @@ pub struct Descriptors {
     pub configuration: Vec<u8>,
     /// Binary object store, when bcdUSB is at least 2.01.
     pub bos: Vec<u8>,
+    /// Microsoft OS 2.0 descriptors, when a host asks for them and the binary object store tells how.
+    pub microsoft: Vec<u8>,
 }
 
 /// How a control transfer ended.
@@ -239,6 +250,7 @@ enum Purpose {
     ConfigurationHead,
     Configuration,
     Bos,
+    MicrosoftSet,
     Languages,
     /// Something a host asks for and makes no use of.
     Curiosity,
@@ -249,6 +261,7 @@ enum Purpose {
     LineCoding,
     LineState,
     ClearHalt {
+        way: Way,
         input: bool,
     },
     User,
@@ -344,6 +357,43 @@ enum Wish {
     Replug,
 }
 
+/// Which of a device's pairs of bulk endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The CDC data interface's.
+    Serial,
+    /// The vendor interface's.
+    Vendor,
+}
+
+impl Way {
+    fn other(self) -> Way {
+        match self {
+            Way::Serial => Way::Vendor,
+            Way::Vendor => Way::Serial,
+        }
+    }
+}
+
+/// A pair of bulk endpoints, and the interface that has it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pair {
+    interface: Option<u8>,
+    input: Option<Pipe>,
+    output: Option<Pipe>,
+}
+
+/// Transfers on the vendor interface.
+#[derive(Clone, Debug, Default)]
+struct Transfers {
+    /// Lengths of those that are to bring something, in order, and what the first has so far.
+    wanted: VecDeque<usize>,
+    partial: Vec<u8>,
+    brought: Vec<Vec<u8>>,
+    /// What is still to be sent of the others.
+    outgoing: VecDeque<Vec<u8>>,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Pipe {
     endpoint: u8,
@@ -372,9 +422,11 @@ pub struct UsbHost {
     current: Option<Transfer>,
     language: u16,
     control_interface: u8,
-    bulk_in: Option<Pipe>,
-    bulk_out: Option<Pipe>,
+    serial: Pair,
+    vendor: Pair,
+    transfers: Transfers,
     input_turn: bool,
+    way_turn: Way,
     configured: bool,
     configurations: u64,
     terminal_ready: bool,
@@ -421,9 +473,11 @@ impl UsbHost {
             current: None,
             language: 0,
             control_interface: 0,
-            bulk_in: None,
-            bulk_out: None,
+            serial: Pair::default(),
+            vendor: Pair::default(),
+            transfers: Transfers::default(),
             input_turn: false,
+            way_turn: Way::Serial,
             configured: false,
             configurations: 0,
             terminal_ready: true,
@@ -518,9 +572,7 @@ impl UsbHost {
     /// Queues bytes towards the device. They are lost when it goes away first.
     pub fn write(&mut self, bytes: &[u8]) {
         self.outgoing.extend(bytes);
-        if self.state == State::Suspended {
-            self.resume();
-        }
+        self.wake();
     }
 
     /// Bytes queued that the device has not taken yet.
@@ -546,6 +598,45 @@ impl UsbHost {
     /// buffers are full; no limit at first.
     pub fn set_incoming_limit(&mut self, bytes: usize) {
         self.incoming_limit = bytes;
+    }
+
+    /// The number of the vendor interface, if the configured device has one.
+    pub fn vendor_interface(&self) -> Option<u8> {
+        self.vendor.interface.filter(|_| self.configured)
+    }
+
+    /// Queues a transfer to the vendor interface. Like all of them it is lost when the device goes away first.
+    pub fn send_transfer(&mut self, bytes: &[u8]) {
+        self.transfers.outgoing.push_back(bytes.to_vec());
+        self.wake();
+    }
+
+    /// Transfers queued with [`UsbHost::send_transfer`] that the device has not taken whole yet.
+    pub fn transfers_to_send(&self) -> usize {
+        self.transfers.outgoing.len()
+    }
+
+    /// Queues a transfer of at most `length` bytes from the vendor interface; without one, nothing is asked of it. It is
+    /// over when it is full, or with a packet that is not.
+    pub fn ask_transfer(&mut self, length: usize) {
+        self.transfers.wanted.push_back(length);
+        self.wake();
+    }
+
+    /// Takes what the transfers queued with [`UsbHost::ask_transfer`] brought, each by itself, in order.
+    pub fn transfers(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.transfers.brought)
+    }
+
+    /// Gives up all transfers, as a program does that ends.
+    pub fn cancel_transfers(&mut self) {
+        self.transfers = Transfers::default();
+    }
+
+    fn wake(&mut self) {
+        if self.state == State::Suspended {
+            self.resume();
+        }
     }
 
     /// How many 64-byte packets go into a frame, 1 to 19: a busy bus has room for less.
@@ -593,15 +684,20 @@ impl UsbHost {
         self.state = State::Detached;
         self.slot = None;
         self.forget_device();
+        self.forget_transfers();
+    }
+
+    fn forget_transfers(&mut self) {
         self.outgoing.clear();
+        self.cancel_transfers();
     }
 
     fn forget_device(&mut self) {
         self.address = 0;
         self.queue.clear();
         self.current = None;
-        self.bulk_in = None;
-        self.bulk_out = None;
+        self.serial = Pair::default();
+        self.vendor = Pair::default();
         self.configured = false;
         if self.first_reset {
             self.identity = UsbIdentity::default();
@@ -802,7 +898,7 @@ impl UsbHost {
 
     /// False when there is nothing to do.
     fn take_step(&mut self, step: Step, now: Time) -> bool {
-        let class = self.bulk_in.is_some();
+        let class = self.serial.input.is_some();
         match step {
             Step::Head(length) => self.ask(Purpose::DeviceHead, 1, 0, 0, length),
             Step::Reset => {
@@ -824,6 +920,14 @@ impl UsbHost {
             Step::WholeConfiguration => self.ask(Purpose::Configuration, 2, 0, 0, 255),
             Step::Bos if half(&self.descriptors.device, 2) < 0x0201 => return false,
             Step::Bos => self.ask(Purpose::Bos, 15, 0, 0, 255),
+            Step::MicrosoftSet => {
+                let Some((code, length)) = microsoft_set(&self.descriptors.bos) else {
+                    return false;
+                };
+                let [low, high] = length.to_le_bytes();
+                let setup = [0xC0, code, 0, 0, 7, 0, low, high];
+                self.push(Purpose::MicrosoftSet, setup, Vec::new());
+            }
             Step::MicrosoftString => self.ask(Purpose::Curiosity, 3, 0xEE, 0, 18),
             Step::Qualifier => self.ask(Purpose::Curiosity, 6, 0, 0, 10),
             Step::Languages => self.ask(Purpose::Languages, 3, 0, 0, 255),
@@ -888,27 +992,44 @@ impl UsbHost {
             return self.control_transaction(device, transfer, now);
         }
         self.input_turn = !self.input_turn;
-        let first = self.input_turn;
-        let moved = self.bulk(device, first, now);
-        if self.state != State::Running || moved {
-            return moved;
+        if self.input_turn {
+            self.way_turn = self.way_turn.other();
         }
-        // A NAK costs little time on the bus: the other direction still fits into the slot.
-        self.bulk(device, !first, now)
+        // A NAK costs little time on the bus: the other directions still fit into the slot.
+        for input in [self.input_turn, !self.input_turn] {
+            for way in [self.way_turn, self.way_turn.other()] {
+                let moved = if input {
+                    self.bulk_input(way, device, now)
+                } else {
+                    self.bulk_output(way, device, now)
+                };
+                if moved || self.state != State::Running {
+                    return moved;
+                }
+            }
+        }
+        false
     }
 
-    fn bulk(&mut self, device: &mut Usb, input: bool, now: Time) -> bool {
+    fn pipe(&mut self, way: Way, input: bool) -> &mut Option<Pipe> {
+        let pair = match way {
+            Way::Serial => &mut self.serial,
+            Way::Vendor => &mut self.vendor,
+        };
         if input {
-            self.bulk_input(device, now)
+            &mut pair.input
         } else {
-            self.bulk_output(device, now)
+            &mut pair.output
         }
     }
 
-    fn bulk_input(&mut self, device: &mut Usb, now: Time) -> bool {
-        let asks =
-            self.configured && self.terminal_ready && self.incoming.len() < self.incoming_limit;
-        let Some(mut pipe) = self.bulk_in.filter(|pipe| asks && !pipe.halted) else {
+    fn bulk_input(&mut self, way: Way, device: &mut Usb, now: Time) -> bool {
+        let asks = match way {
+            Way::Serial => self.terminal_ready && self.incoming.len() < self.incoming_limit,
+            Way::Vendor => !self.transfers.wanted.is_empty(),
+        };
+        let asks = self.configured && asks;
+        let Some(mut pipe) = self.pipe(way, true).filter(|pipe| asks && !pipe.halted) else {
             return false;
         };
         let response = device.input(self.address, pipe.endpoint);
@@ -921,44 +1042,72 @@ impl UsbHost {
                 }
                 if toggle == pipe.toggle {
                     pipe.toggle = !toggle;
-                    self.incoming.extend(packet.data());
+                    match way {
+                        Way::Serial => self.incoming.extend(packet.data()),
+                        Way::Vendor => self.bring(packet.data(), pipe.size),
+                    }
                 } else {
                     self.violation("bulk IN data toggle repeated".into());
                 }
                 true
             }
-            other => self.no_progress(other, &mut pipe, true, device, now),
+            other => self.no_progress(other, &mut pipe, way, true, device, now),
         };
         if self.state == State::Running {
-            self.bulk_in = Some(pipe);
+            *self.pipe(way, true) = Some(pipe);
         }
         moved
     }
 
-    fn bulk_output(&mut self, device: &mut Usb, now: Time) -> bool {
-        let Some(mut pipe) = self.bulk_out.filter(|pipe| self.configured && !pipe.halted) else {
+    /// A packet for the first transfer that waits for one.
+    fn bring(&mut self, packet: &[u8], size: usize) {
+        let transfers = &mut self.transfers;
+        transfers.partial.extend(packet);
+        let wanted = transfers.wanted.front().copied().unwrap_or_default();
+        let length = transfers.partial.len();
+        if packet.len() < size || length >= wanted {
+            transfers.wanted.pop_front();
+            transfers
+                .brought
+                .push(std::mem::take(&mut transfers.partial));
+        }
+        if length > wanted {
+            self.violation(format!("a transfer of {wanted} bytes got {length}"));
+        }
+    }
+
+    fn bulk_output(&mut self, way: Way, device: &mut Usb, now: Time) -> bool {
+        let configured = self.configured;
+        let Some(mut pipe) = self
+            .pipe(way, false)
+            .filter(|pipe| configured && !pipe.halted)
+        else {
             return false;
         };
-        if self.outgoing.is_empty() {
-            return false;
-        }
-        let length = self.outgoing.len().min(pipe.size);
-        let mut bytes = [0; 64];
-        for (byte, &queued) in bytes.iter_mut().zip(self.outgoing.iter().take(length)) {
-            *byte = queued;
-        }
-        let moved = match device.out(self.address, pipe.endpoint, &bytes[..length], pipe.toggle) {
+        let bytes: Vec<u8> = match (way, self.transfers.outgoing.front()) {
+            (Way::Serial, _) if self.outgoing.is_empty() => return false,
+            (Way::Serial, _) => self.outgoing.iter().take(pipe.size).copied().collect(),
+            (Way::Vendor, None) => return false,
+            (Way::Vendor, Some(rest)) => rest.iter().take(pipe.size).copied().collect(),
+        };
+        let moved = match device.out(self.address, pipe.endpoint, &bytes, pipe.toggle) {
             Response::Ack => {
                 pipe.errors = 0;
                 pipe.toggle = !pipe.toggle;
                 self.packets += 1;
-                self.outgoing.drain(..length);
+                match (way, self.transfers.outgoing.front_mut()) {
+                    (Way::Vendor, Some(rest)) if rest.len() > bytes.len() => {
+                        rest.drain(..bytes.len());
+                    }
+                    (Way::Vendor, _) => drop(self.transfers.outgoing.pop_front()),
+                    (Way::Serial, _) => drop(self.outgoing.drain(..bytes.len())),
+                }
                 true
             }
-            other => self.no_progress(other, &mut pipe, false, device, now),
+            other => self.no_progress(other, &mut pipe, way, false, device, now),
         };
         if self.state == State::Running {
-            self.bulk_out = Some(pipe);
+            *self.pipe(way, false) = Some(pipe);
         }
         moved
     }
@@ -968,6 +1117,7 @@ impl UsbHost {
         &mut self,
         response: Response,
         pipe: &mut Pipe,
+        way: Way,
         input: bool,
         device: &mut Usb,
         now: Time,
@@ -983,7 +1133,7 @@ impl UsbHost {
                 let endpoint = pipe.endpoint | if input { 0x80 } else { 0 };
                 let setup = [0x02, 1, 0, 0, endpoint, 0, 0, 0];
                 self.queue.push_back(Transfer::new(
-                    Purpose::ClearHalt { input },
+                    Purpose::ClearHalt { way, input },
                     setup,
                     Vec::new(),
                 ));
@@ -1003,7 +1153,7 @@ impl UsbHost {
     /// The device does not behave: reset the port and enumerate again.
     fn restart(&mut self, device: &mut Usb, now: Time) {
         self.first_reset = true;
-        self.outgoing.clear();
+        self.forget_transfers();
         self.start_reset(device, now);
     }
 
@@ -1115,6 +1265,7 @@ impl UsbHost {
             Purpose::User => self.results.push(result),
             // What a device may well not have.
             Purpose::Bos
+            | Purpose::MicrosoftSet
             | Purpose::Languages
             | Purpose::Curiosity
             | Purpose::Product
@@ -1169,25 +1320,32 @@ impl UsbHost {
                 self.descriptors.configuration = data;
             }
             Purpose::Bos => self.descriptors.bos = data,
+            Purpose::MicrosoftSet => self.descriptors.microsoft = data,
             Purpose::Languages => self.language = half(&data, 2),
             Purpose::Product => self.identity.product = string(&data),
             Purpose::Manufacturer => self.identity.manufacturer = string(&data),
             Purpose::SerialNumber => self.identity.serial_number = string(&data),
             Purpose::LineState if self.configured => return,
             Purpose::LineState => {}
-            Purpose::ClearHalt { input } => {
-                let pipe = if input {
-                    &mut self.bulk_in
-                } else {
-                    &mut self.bulk_out
-                };
-                if let Some(pipe) = pipe {
+            Purpose::ClearHalt { way, input } => {
+                if let Some(pipe) = self.pipe(way, input) {
                     pipe.halted = false;
                     pipe.toggle = false;
                 }
                 return;
             }
-            Purpose::User => return self.results.push(ControlResult::Done(data)),
+            Purpose::User => {
+                // SET_INTERFACE: toggles begin anew, USB 2.0 9.1.1.5.
+                if let [1, 11, _, _, interface, ..] = transfer.setup {
+                    for pair in [&mut self.serial, &mut self.vendor] {
+                        let pipes = [&mut pair.input, &mut pair.output].into_iter().flatten();
+                        pipes
+                            .filter(|_| pair.interface == Some(interface))
+                            .for_each(|pipe| pipe.toggle = false);
+                    }
+                }
+                return self.results.push(ControlResult::Done(data));
+            }
         }
         self.step += 1;
         self.run_step(now);
@@ -1215,7 +1373,7 @@ impl UsbHost {
         }
     }
 
-    /// Finds the CDC control interface and the bulk endpoints of the data interface.
+    /// Finds the CDC control interface, the bulk endpoints of the data interface, and those of the vendor's own.
     fn find_pipes(&mut self, configuration: &[u8]) {
         let mut rest = configuration;
         let mut class = 0;
@@ -1228,12 +1386,15 @@ impl UsbHost {
             match (*kind, body) {
                 (4, [number, _, _, interface_class, ..]) => {
                     class = *interface_class;
-                    if class == 2 {
-                        self.control_interface = *number;
+                    match class {
+                        0x02 => self.control_interface = *number,
+                        0x0A => self.serial.interface = Some(*number),
+                        0xFF => self.vendor.interface = Some(*number),
+                        _ => {}
                     }
                 }
                 (5, [address, attributes, low, high, ..])
-                    if class == 0x0A && attributes & 3 == 2 =>
+                    if matches!(class, 0x0A | 0xFF) && attributes & 3 == 2 =>
                 {
                     let size = u16::from_le_bytes([*low, *high]);
                     if !matches!(size, 8 | 16 | 32 | 64) {
@@ -1244,17 +1405,34 @@ impl UsbHost {
                         size: usize::from(size).clamp(8, 64),
                         ..Pipe::default()
                     };
-                    if address & 0x80 != 0 {
-                        self.bulk_in = Some(pipe);
+                    let way = if class == 0xFF {
+                        Way::Vendor
                     } else {
-                        self.bulk_out = Some(pipe);
-                    }
+                        Way::Serial
+                    };
+                    *self.pipe(way, address & 0x80 != 0) = Some(pipe);
                 }
                 _ => {}
             }
             rest = &rest[length..];
         }
     }
+}
+
+/// The vendor request that a binary object store names for Microsoft OS 2.0 descriptors, and how many bytes they have.
+fn microsoft_set(bos: &[u8]) -> Option<(u8, u16)> {
+    let mut rest = bos;
+    while let [length, body @ ..] = rest {
+        // A platform capability; behind its UUID a version of Windows, the length of its set, the request's number.
+        if let [16, 5, _, rest @ ..] = body
+            && let Some(set) = rest.strip_prefix(&MICROSOFT_OS_2)
+            && let [_, _, _, _, low, high, code, ..] = set
+        {
+            return Some((*code, u16::from_le_bytes([*low, *high])));
+        }
+        rest = rest.get((*length).max(1).into()..)?;
+    }
+    None
 }
 
 fn half(data: &[u8], at: usize) -> u16 {

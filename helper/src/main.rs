@@ -7,6 +7,8 @@
 mod catalogue;
 #[cfg(target_arch = "wasm32")]
 mod firmware;
+#[cfg(any(target_arch = "wasm32", test))]
+mod log;
 
 fn main() {
     #[cfg(not(target_arch = "wasm32"))]

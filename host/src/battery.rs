@@ -15,7 +15,7 @@ use crate::settings::{Value, of_channel};
 /// Amperes of a logger that waits: chip in STOP with its clock going, NAND in standby.
 const WAITING: f64 = 11.2e-6;
 /// The longest that it waits without feeding its watchdog.
-const LONGEST_STOP: Duration = Duration::from_secs(5);
+const LONGEST_STOP: Duration = Duration::from_secs(4);
 /// Coulombs to wake up and feed it.
 const WAKE: f64 = 0.2e-6;
 /// Coulombs to wake up and take a record with nothing in it.

@@ -10,6 +10,7 @@ use core::fmt::{self, Write};
 
 use protocol::record::{Channel, ResetCause};
 
+use crate::clock::Accuracy;
 use crate::data::{Batch, Before, Column};
 use crate::time::utc_text;
 
@@ -152,8 +153,20 @@ fn separate(out: &mut impl Write, index: usize) -> fmt::Result {
     }
 }
 
-/// A text, in quotes where it has to be.
+/// What spreadsheets take for the beginning of a formula, the wide ones in Japan; and the mark of a text.
+const FORMULAS: [char; 9] = [
+    '=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}', '\'',
+];
+
+/// A text, in quotes where it has to be, and with an apostrophe in front where a spreadsheet would run it.
 fn cell(out: &mut impl Write, text: &str) -> fmt::Result {
+    let marked;
+    let text = if text.starts_with(FORMULAS) {
+        marked = format!("'{text}");
+        &marked
+    } else {
+        text
+    };
     if text.contains(['"', ',', '\r', '\n']) {
         write!(out, "\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -197,6 +210,14 @@ fn note(before: &Before, layout_is_lost: bool) -> String {
             before.pause % 1000
         ));
     }
+    notes.extend(before.accuracy.map(|accuracy| {
+        match accuracy {
+            Accuracy::Between => "utc corrected: the clock was set before and after",
+            Accuracy::Behind => "utc corrected by the latest drift",
+            Accuracy::Uncorrected => "utc not corrected: drift not known",
+        }
+        .into()
+    }));
     if layout_is_lost {
         notes.push("layout missing: values not known".into());
     }

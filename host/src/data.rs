@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use crate::clock::{Accuracy, Clocks, Line};
 use protocol::image::Version;
 use protocol::record::{
     CHANNELS, Channel, ChannelLayout, ChannelSet, Layout, LayoutReason, MAX_RECORDS, ResetCause,
@@ -173,6 +174,8 @@ pub struct Before {
     pub change: bool,
     /// Time in which no records were taken although the logger ran, beyond the interval: in milliseconds.
     pub pause: u64,
+    /// How well times are known from here on, when that is not as before.
+    pub accuracy: Option<Accuracy>,
 }
 
 /// The records of one segment. All of them have the same channels, and a fixed time from one to the next.
@@ -184,6 +187,7 @@ pub struct Batch<'a> {
     pub run: Option<Rc<Run>>,
     /// What happened since the batch before.
     pub before: Before,
+    line: Option<Line>,
     records: &'a [u8],
 }
 
@@ -208,9 +212,15 @@ impl Batch<'_> {
         self.header.time + index as u64 * u64::from(self.header.interval)
     }
 
-    /// When it was taken: UTC in milliseconds since 1970. None when the logger did not know.
+    /// When it was taken: UTC in milliseconds since 1970, corrected by what the decoder knows of the clock. None when the
+    /// logger did not know.
     pub fn utc(&self, index: usize) -> Option<i64> {
-        Some(self.clock(index) as i64 + self.header.utc_offset?)
+        Some(self.line?.utc(self.clock(index)))
+    }
+
+    /// How well its times are known; none when they are not.
+    pub fn accuracy(&self) -> Option<Accuracy> {
+        Some(self.line?.accuracy)
     }
 
     /// What the logger measured, in steps of the [channel's decimals](Channel::decimals). None when the channel was off.
@@ -267,6 +277,9 @@ impl Verification {
 }
 
 /// Takes segments in their order and gives their records.
+///
+/// Times are better known when it is known as well how the clock went on afterwards: [`Decoder::again`] goes through the
+/// same segments a second time with that.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     run: Option<Rc<Run>>,
@@ -275,6 +288,9 @@ pub struct Decoder {
     next: Option<Next>,
     /// Segments that are known to be lost since the last one came.
     lost: u32,
+    clocks: Clocks,
+    /// How well the times of the latest records are known, once there were some that are.
+    accuracy: Option<Accuracy>,
     verification: Verification,
 }
 
@@ -293,6 +309,27 @@ impl Decoder {
     /// A decoder that saw nothing.
     pub fn new() -> Decoder {
         Decoder::default()
+    }
+
+    /// A decoder for segments from the middle of a log: `run` is that of the batch before them, or of the first.
+    pub fn within(run: Option<Rc<Run>>) -> Decoder {
+        Decoder {
+            run,
+            ..Decoder::default()
+        }
+    }
+
+    /// A decoder that saw nothing but knows when the clock was set.
+    pub fn with_clocks(clocks: Clocks) -> Decoder {
+        Decoder {
+            clocks,
+            ..Decoder::default()
+        }
+    }
+
+    /// One that saw nothing but knows of the clock what this one does.
+    pub fn again(&self) -> Decoder {
+        Decoder::with_clocks(self.clocks.clone())
     }
 
     /// What was seen so far.
@@ -335,6 +372,7 @@ impl Decoder {
         self.compare(&header, layout.is_some());
         self.verification.segments += 1;
         if let Some(layout) = layout {
+            self.clocks.add(&header, &layout.clock);
             self.take_layout(&layout);
             let start = matches!(layout.reason, LayoutReason::Start(_));
             self.next = Some(Next {
@@ -347,8 +385,15 @@ impl Decoder {
             return Ok(None);
         }
         self.verification.records += u64::from(header.count);
+        let line = self.clocks.line(&header);
+        let accuracy = line.map(|line| line.accuracy);
+        if accuracy.is_some() && accuracy != self.accuracy {
+            self.before.accuracy = accuracy;
+            self.accuracy = accuracy;
+        }
         let batch = Batch {
             header,
+            line,
             run: self.run.clone(),
             before: core::mem::take(&mut self.before),
             records: data,

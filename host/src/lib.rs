@@ -11,6 +11,7 @@ pub mod battery;
 #[cfg(feature = "json")]
 pub mod catalogue;
 pub mod check;
+pub mod clock;
 pub mod conversation;
 pub mod csv;
 pub mod data;

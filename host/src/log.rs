@@ -9,8 +9,9 @@ use core::fmt;
 use core::ops::{Range, RangeInclusive};
 
 use protocol::message::{LoggerRequest, LoggerResponse, Refusal};
-use protocol::record::{LogSummary, Segment, SegmentHeader, SegmentKind};
+use protocol::record::{Layout, LogSummary, Segment, SegmentHeader, SegmentKind};
 
+use crate::clock::Clocks;
 use crate::conversation::{Conversation, TRIES, TalkError};
 use crate::link::Link;
 
@@ -48,95 +49,164 @@ pub async fn erase<L: Link>(
         .await
 }
 
-/// The segments of `log` whose records may be of this time (UTC in milliseconds since 1970). Records whose time is not
-/// known lie between others: those that lie inside come along. The log is searched, not read; where the clock was set
-/// back, records of the same time lie on both sides of the jump, and the search finds one of them.
-pub async fn of_time<L: Link>(
+/// A part of the log, without gaps in what it says of time: nobody set the clock in it, and it did not start anew.
+#[derive(Clone, Debug)]
+struct Stretch {
+    segments: Range<u32>,
+    utc_offset: Option<i64>,
+}
+
+/// How time goes through the log.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    stretches: Vec<Stretch>,
+    clocks: Clocks,
+}
+
+impl Timeline {
+    /// When the clock was set: for a [`crate::data::Decoder`] of a part of the log.
+    pub fn clocks(&self) -> &Clocks {
+        &self.clocks
+    }
+}
+
+/// How time goes through this part of the log. Where the clock was set is searched, between headers of single segments
+/// that do not agree; the log is not read. A clock that was set to another time and back again, to the millisecond, can
+/// stay unseen.
+pub async fn read_timeline<L: Link>(
     conversation: &mut Conversation<L>,
     log: Range<u32>,
+) -> Result<Timeline, TalkError> {
+    let mut timeline = Timeline {
+        stretches: Vec::new(),
+        clocks: Clocks::new(),
+    };
+    let mut start = log.start;
+    while let Some((at, header)) =
+        first_header(conversation, start..log.end, Some(&mut timeline.clocks)).await?
+    {
+        // What cannot be read in front belongs to it as well as to the one before.
+        let (session, utc_offset) = (header.session, header.utc_offset);
+        let agrees =
+            |header: &SegmentHeader| (header.session, header.utc_offset) == (session, utc_offset);
+        // First in strides that double, then by halves.
+        let (mut low, mut stride) = (at + 1, 1u32);
+        let mut high = loop {
+            let probe = low.saturating_add(stride).min(log.end);
+            if probe == log.end {
+                break probe;
+            }
+            match first_header(conversation, probe..log.end, Some(&mut timeline.clocks)).await? {
+                Some((at, header)) if agrees(&header) => low = at + 1,
+                _ => break probe,
+            }
+            stride = stride.saturating_mul(2);
+        };
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match first_header(conversation, middle..high, Some(&mut timeline.clocks)).await? {
+                Some((at, header)) if agrees(&header) => low = at + 1,
+                _ => high = middle,
+            }
+        }
+        timeline.stretches.push(Stretch {
+            segments: start..low,
+            utc_offset,
+        });
+        start = low;
+    }
+    if let Some(last) = timeline.stretches.last_mut() {
+        last.segments.end = log.end;
+    }
+    Ok(timeline)
+}
+
+/// The segments whose records may be of this time (UTC in milliseconds since 1970). Others may lie between them, and
+/// records whose time is not known: where a clock was set back, the same time comes twice.
+pub async fn of_time<L: Link>(
+    conversation: &mut Conversation<L>,
+    timeline: &Timeline,
     utc: RangeInclusive<i64>,
 ) -> Result<Range<u32>, TalkError> {
-    let (mut low, mut high) = (log.start, log.end);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match known(conversation, middle..high).await? {
-            Some((at, header)) if last_utc(&header) < Some(*utc.start()) => low = at + 1,
-            _ => high = middle,
+    let mut found: Option<Range<u32>> = None;
+    let clocks = &timeline.clocks;
+    for stretch in &timeline.stretches {
+        if stretch.utc_offset.is_none() {
+            continue;
+        }
+        let (mut low, mut high) = (stretch.segments.start, stretch.segments.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match first_header(conversation, middle..high, None).await? {
+                Some((at, header)) if last_utc(clocks, &header) < Some(*utc.start()) => {
+                    low = at + 1
+                }
+                _ => high = middle,
+            }
+        }
+        let start = low;
+        high = stretch.segments.end;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match first_header(conversation, middle..high, None).await? {
+                Some((_, header)) if first_utc(clocks, &header) > Some(*utc.end()) => high = middle,
+                Some((at, _)) => low = at + 1,
+                // They may be of that time.
+                None => low = high,
+            }
+        }
+        if start < low {
+            let first = found.map_or(start, |found| found.start);
+            found = Some(first..low);
         }
     }
-    let start = low;
-    high = log.end;
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match known_back(conversation, low..=middle).await? {
-            Some((at, header)) if first_utc(&header) > Some(*utc.end()) => high = at,
-            _ => low = middle + 1,
-        }
-    }
-    Ok(start..low)
+    Ok(found.unwrap_or(0..0))
+}
+fn first_utc(clocks: &Clocks, header: &SegmentHeader) -> Option<i64> {
+    Some(clocks.line(header)?.utc(header.time))
 }
 
-fn first_utc(header: &SegmentHeader) -> Option<i64> {
-    Some(header.time as i64 + header.utc_offset?)
+fn last_utc(clocks: &Clocks, header: &SegmentHeader) -> Option<i64> {
+    let steps = u64::from(header.count.saturating_sub(1));
+    let last = header.time + steps * u64::from(header.interval);
+    Some(clocks.line(header)?.utc(last))
 }
 
-fn last_utc(header: &SegmentHeader) -> Option<i64> {
-    let steps = i64::from(header.count.saturating_sub(1));
-    Some(first_utc(header)? + steps * i64::from(header.interval))
-}
-
-/// A segment whose time is known: the first of the range if that has one, else one behind it.
-async fn known<L: Link>(
+/// The first segment of the range that can be read. What it says of the clock goes to `clocks`.
+async fn first_header<L: Link>(
     conversation: &mut Conversation<L>,
     range: Range<u32>,
+    mut clocks: Option<&mut Clocks>,
 ) -> Result<Option<(u32, SegmentHeader)>, TalkError> {
-    let mut step = 0;
-    while let Some(at) = range.start.checked_add(step).filter(|at| *at < range.end) {
-        if let Some(header) = header_with_time(conversation, at).await? {
-            return Ok(Some((at, header)));
+    let (mut start, mut count) = (range.start, 1);
+    while start < range.end {
+        let mut found = None;
+        let end = start.saturating_add(count).min(range.end);
+        let mut download = Download::new(start..end);
+        while !download.is_complete() {
+            download
+                .step(conversation, |piece| {
+                    let Some(segment) = piece.segment().filter(|_| found.is_none()) else {
+                        return;
+                    };
+                    if segment.header.kind == SegmentKind::Layout
+                        && let Some(layout) = Layout::parse(segment.data)
+                        && let Some(clocks) = &mut clocks
+                    {
+                        clocks.add(&segment.header, &layout.clock);
+                    }
+                    found = Some((piece.sequence, segment.header));
+                })
+                .await?;
         }
-        // A logger that was never set may have nothing but unknown times: strides that double find that out soon.
-        step = 2 * step + 1;
+        if found.is_some() {
+            return Ok(found);
+        }
+        // A block of the memory that was given up leaves many numbers unused.
+        start = end;
+        count = (2 * count).min(CHUNK);
     }
     Ok(None)
-}
-
-/// The same from the end of the range towards its beginning.
-async fn known_back<L: Link>(
-    conversation: &mut Conversation<L>,
-    range: RangeInclusive<u32>,
-) -> Result<Option<(u32, SegmentHeader)>, TalkError> {
-    let mut step = 0;
-    while let Some(at) = range
-        .end()
-        .checked_sub(step)
-        .filter(|at| range.contains(at))
-    {
-        if let Some(header) = header_with_time(conversation, at).await? {
-            return Ok(Some((at, header)));
-        }
-        step = 2 * step + 1;
-    }
-    Ok(None)
-}
-
-async fn header_with_time<L: Link>(
-    conversation: &mut Conversation<L>,
-    sequence: u32,
-) -> Result<Option<SegmentHeader>, TalkError> {
-    let mut header = None;
-    let mut download = Download::new(sequence..sequence + 1);
-    while !download.is_complete() {
-        download
-            .step(conversation, |piece| {
-                header = piece
-                    .segment()
-                    .map(|segment| segment.header)
-                    .filter(|header| header.utc_offset.is_some());
-            })
-            .await?;
-    }
-    Ok(header)
 }
 
 /// The same segments from the layout on that says what the first of them holds: it lies in front of them, at most a

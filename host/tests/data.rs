@@ -1,5 +1,6 @@
 //! Segments become typed columns and CSV; what is missing or damaged is seen and nothing is invented.
 
+use host::clock::Accuracy;
 use host::csv::Csv;
 use host::data::{Before, Damaged, Decoder, segments};
 use proptest::collection::vec;
@@ -18,6 +19,7 @@ struct Writer {
     utc_offset: Option<i64>,
     channels: ChannelSet,
     alarms: ChannelSet,
+    clock: Timekeeping,
 }
 
 impl Writer {
@@ -30,6 +32,7 @@ impl Writer {
             utc_offset: None,
             channels: ChannelSet(0b0_0111),
             alarms: ChannelSet(0),
+            clock: Timekeeping::default(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Writer {
                 gain: ChannelLayout::GAIN_ONE,
                 ..ChannelLayout::default()
             }; CHANNELS],
+            clock: self.clock,
         };
         for (channel, (name, unit)) in layout.channels.iter_mut().zip([
             ("Supply", "V"),
@@ -110,6 +114,164 @@ fn csv_of(log: &[Vec<u8>]) -> String {
         }
     }
     out
+}
+
+#[test]
+fn names_that_spreadsheets_would_run_are_texts_and_numbers_stay_numbers() {
+    for (name, cell) in [
+        ("=1+1", "'=1+1 (V)"),
+        ("+1", "'+1 (V)"),
+        ("-1", "'-1 (V)"),
+        ("@SUM(A1)", "'@SUM(A1) (V)"),
+        ("=A1,2", "\"'=A1,2 (V)\""),
+        ("'quoted", "''quoted (V)"),
+        ("\u{FF1D}1", "'\u{FF1D}1 (V)"),
+        ("a=1", "a=1 (V)"),
+    ] {
+        let mut writer = Writer::new();
+        writer.alarms = ChannelSet(0b100);
+        let log = [
+            writer.layout(LayoutReason::Block, name, "V", -10_000),
+            writer.records(1),
+        ];
+        let csv = csv_of(&log);
+        let (head, line) = csv.split_once("\r\n").unwrap();
+        assert!(head.contains(&format!(",{cell},alarm")), "{head}");
+        let alarm = cell.replace(" (V)", "");
+        assert_eq!(line, format!(",0,1,5.000,3.000,-5.25,-0.5000,{alarm},\r\n"));
+    }
+}
+
+/// A clock that counts 1,010 milliseconds in a second, set for the first time 1,000 s after power came up.
+const SET_AT: u64 = 1_010_000;
+const SET_TO: i64 = 1_795_342_000_000;
+
+/// Records a minute apart, from one moment of the clock to another. The clock was set last at `set_at`, and was ahead then.
+fn minutes(
+    writer: &mut Writer,
+    clock: core::ops::Range<u64>,
+    set_at: u64,
+    utc: i64,
+) -> Vec<Vec<u8>> {
+    writer.clock.set_at = set_at;
+    writer.utc_offset = Some(utc - set_at as i64);
+    writer.time = clock.start;
+    let mut log = vec![writer.layout(LayoutReason::Change, "Tank", "V", 10_000)];
+    while writer.time < clock.end {
+        log.push(writer.records(1));
+        writer.time += MINUTE - 1000;
+    }
+    log
+}
+
+/// Clock, time and its accuracy, of all records; twice through the log if so asked.
+fn times(log: &[Vec<u8>], again: bool) -> Vec<(u64, Option<i64>, Option<Accuracy>)> {
+    let mut decoder = Decoder::new();
+    if again {
+        for bytes in log {
+            decoder.segment(bytes).unwrap();
+        }
+        decoder = decoder.again();
+    }
+    let mut times = Vec::new();
+    for bytes in log {
+        if let Some(batch) = decoder.segment(bytes).unwrap() {
+            times.push((batch.clock(0), batch.utc(0), batch.accuracy()));
+        }
+    }
+    times
+}
+
+#[test]
+fn times_between_two_settings_of_a_clock_lie_on_a_line_and_later_ones_go_on_with_its_drift() {
+    let mut writer = Writer::new();
+    writer.clock.cycles = 37;
+    // An hour later it is set again: it got 36 s ahead.
+    let again_at = SET_AT + 3_636_000;
+    let mut log = minutes(&mut writer, SET_AT + 7..again_at, SET_AT, SET_TO);
+    writer.clock.drift = Some(10_000);
+    let end = again_at + 3_000_000;
+    log.extend(minutes(
+        &mut writer,
+        again_at..end,
+        again_at,
+        SET_TO + 3_600_000,
+    ));
+    // A new session, with an oscillator that is divided by another number: it runs 1.9 % too slow.
+    writer.session += 1;
+    writer.clock.cycles = 38;
+    writer.clock.drift = None;
+    let later = SET_TO + 86_400_000;
+    log.extend(minutes(&mut writer, 500_000..9_000_000, 500_000, later));
+
+    let right = |session: u64, clock: u64| match session {
+        0 => SET_TO + ((clock - SET_AT) as f64 / 1.01).round() as i64,
+        _ => later + ((clock - 500_000) as f64 / (1.01 * 37.0 / 38.0)).round() as i64,
+    };
+    let mut session = 0;
+    let mut last = 0;
+    for (index, (clock, utc, accuracy)) in times(&log, true).into_iter().enumerate() {
+        session += u64::from(clock < last);
+        last = clock;
+        assert_eq!(utc, Some(right(session, clock)), "record {index}");
+        let between = session == 0 && clock < again_at;
+        let wanted = if between {
+            Accuracy::Between
+        } else {
+            Accuracy::Behind
+        };
+        assert_eq!(accuracy, Some(wanted), "record {index}");
+    }
+    assert_eq!(session, 1);
+    // Whoever looks only once does not know of the first hour's drift, and says so.
+    let once = times(&log, false);
+    assert_eq!(once[10].1, Some(SET_TO + (once[10].0 - SET_AT) as i64));
+    assert_eq!(once[10].2, Some(Accuracy::Uncorrected));
+    assert_eq!(once.last(), times(&log, true).last());
+}
+
+#[test]
+fn a_clock_that_was_set_to_another_time_has_no_drift_by_that() {
+    let mut writer = Writer::new();
+    writer.clock.cycles = 37;
+    // The first computer was a day behind.
+    let mut log = minutes(&mut writer, 60_000..3_600_000, 60_000, SET_TO);
+    log.extend(minutes(
+        &mut writer,
+        3_600_000..7_200_000,
+        3_600_000,
+        SET_TO + 90_000_000,
+    ));
+    for (clock, utc, accuracy) in times(&log, true) {
+        let (set_at, set_to) = match clock {
+            ..3_600_000 => (60_000, SET_TO),
+            _ => (3_600_000, SET_TO + 90_000_000),
+        };
+        assert_eq!(utc, Some(set_to + (clock - set_at) as i64));
+        assert_eq!(accuracy, Some(Accuracy::Uncorrected));
+    }
+}
+
+#[test]
+fn times_are_as_the_logger_had_them_when_it_is_lost_when_its_clock_was_set() {
+    let mut writer = Writer::new();
+    writer.clock.cycles = 37;
+    writer.clock.drift = Some(10_000);
+    let first = minutes(&mut writer, SET_AT..2_000_000, SET_AT, SET_TO);
+    let mut second = minutes(&mut writer, 2_000_000..3_000_000, 2_000_000, SET_TO);
+    second.remove(0);
+    let mut decoder = Decoder::new();
+    for bytes in first.iter().chain(&second) {
+        if let Some(batch) = decoder.segment(bytes).unwrap() {
+            let offset = batch.header.utc_offset.unwrap();
+            let uncorrected = batch.clock(0) as i64 + offset;
+            let told = batch.clock(0) < 2_000_000;
+            assert_eq!(
+                batch.utc(0) == Some(uncorrected),
+                !told || batch.clock(0) == SET_AT
+            );
+        }
+    }
 }
 
 #[test]
@@ -163,7 +325,7 @@ fn csv_is_the_same_everywhere() {
         "utc,record,session,elapsed_s,Supply (V),\"Inside, \"\"top (°C)\",Tank (V),Level (cm),alarm,note\r\n\
          ,0,1,5.000,3.000,-5.25,0.5000,,,started: power came up\r\n\
          ,1,1,6.000,3.001,-5.25,0.5000,,,\r\n\
-         2026-11-22T10:11:04.000Z,2,1,127.000,3.000,-5.25,,-0.075000,\"Supply; Inside, \"\"top\",settings or clock changed; no records for 120.000 s\r\n"
+         2026-11-22T10:11:04.000Z,2,1,127.000,3.000,-5.25,,-0.075000,\"Supply; Inside, \"\"top\",settings or clock changed; no records for 120.000 s; utc not corrected: drift not known\r\n"
     );
 }
 

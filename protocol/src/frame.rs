@@ -235,6 +235,9 @@ impl<const N: usize> Decoder<N> {
 pub struct NoRoom;
 
 /// Writes one frame straight into `out`: CRC and COBS are made as the bytes come, so no second buffer is needed.
+///
+/// What finds no room is only counted: [`Encoder::finish`] says so. To ask after each piece would cost a logger half a
+/// kilobyte of code.
 pub struct Encoder<'a> {
     out: &'a mut [u8],
     /// Where the code of the block under way stands.
@@ -255,51 +258,47 @@ impl<'a> Encoder<'a> {
     }
 
     /// The next bytes of the packet.
-    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+    pub fn extend(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
-        self.put(bytes)
+        self.put(bytes);
     }
 
     /// Closes the frame; the length of the whole.
     pub fn finish(mut self) -> Result<usize, NoRoom> {
         let crc = core::mem::take(&mut self.crc).finish();
-        self.put(&crc.to_le_bytes())?;
-        self.close_block()?;
-        // What would be the next block's code is the place of the closing zero.
+        self.put(&crc.to_le_bytes());
+        self.close_block();
+        // What would be the next block's code is the place of the closing zero: the last one of all.
         *self.out.get_mut(self.code_at).ok_or(NoRoom)? = 0;
         Ok(self.length)
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
-        // Of its own, so that a small core keeps it in registers.
-        let mut length = self.length;
+    fn put(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             // A full block (254 bytes) is closed only when another byte follows, so none stays empty at the end.
-            if byte == 0 || length - self.code_at == 255 {
-                self.length = length;
-                if length - self.code_at == 255 {
-                    self.close_block()?;
-                }
-                if byte == 0 {
-                    self.close_block()?;
-                }
-                length = self.length;
+            if self.length - self.code_at == 255 {
+                self.close_block();
             }
-            if byte != 0 {
-                *self.out.get_mut(length).ok_or(NoRoom)? = byte;
-                length += 1;
+            if byte == 0 {
+                self.close_block();
+            } else {
+                self.write(self.length, byte);
+                self.length += 1;
             }
         }
-        self.length = length;
-        Ok(())
     }
 
-    fn close_block(&mut self) -> Result<(), NoRoom> {
+    fn close_block(&mut self) {
         let code = self.length - self.code_at;
-        *self.out.get_mut(self.code_at).ok_or(NoRoom)? = code as u8;
+        self.write(self.code_at, code as u8);
         self.code_at = self.length;
         self.length += 1;
-        Ok(())
+    }
+
+    fn write(&mut self, at: usize, byte: u8) {
+        if let Some(place) = self.out.get_mut(at) {
+            *place = byte;
+        }
     }
 }
 
@@ -312,7 +311,7 @@ mod tests {
     fn encode(packet: &[u8]) -> Vec<u8> {
         let mut out = std::vec![0; max_length(packet.len())];
         let mut encoder = Encoder::new(&mut out);
-        encoder.extend(packet).unwrap();
+        encoder.extend(packet);
         let length = encoder.finish().unwrap();
         out.truncate(length);
         out
@@ -378,7 +377,7 @@ mod tests {
     fn a_buffer_too_small_for_the_frame_is_an_error() {
         let mut out = [0; 8];
         let mut encoder = Encoder::new(&mut out);
-        let result = (0..20).try_for_each(|byte| encoder.extend(&[byte]));
-        assert_eq!(result, Err(NoRoom));
+        (0..20).for_each(|byte| encoder.extend(&[byte]));
+        assert_eq!(encoder.finish(), Err(NoRoom));
     }
 }

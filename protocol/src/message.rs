@@ -299,7 +299,7 @@ fn whole<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_bytes(bytes)
 }
 
-/// Lets postcard write into a frame as it goes.
+/// Lets postcard write into a frame as it goes. That there is no room is said at the end.
 struct FrameFlavor<'a>(Encoder<'a>);
 
 impl Flavor for FrameFlavor<'_> {
@@ -310,9 +310,8 @@ impl Flavor for FrameFlavor<'_> {
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0
-            .extend(bytes)
-            .map_err(|NoRoom| postcard::Error::SerializeBufferFull)
+        self.0.extend(bytes);
+        Ok(())
     }
 
     fn finalize(self) -> postcard::Result<usize> {

@@ -311,6 +311,26 @@ pub struct Layout {
     pub reason: LayoutReason,
     /// All channels, also those that are off.
     pub channels: [ChannelLayout; CHANNELS],
+    /// What is known of the clock that their times come from.
+    pub clock: Timekeeping,
+}
+
+/// What is known of a clock: enough to correct the times that it gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timekeeping {
+    /// When a computer set it last: milliseconds since it was started, 48 bits. Says nothing when none did in this session.
+    pub set_at: u64,
+    /// How much too fast it ran before that, in millionths, when that was measured in this session; not `i32::MIN`.
+    pub drift: Option<i32>,
+    /// How many cycles of its oscillator it takes for a millisecond.
+    pub cycles: u8,
+}
+
+impl Timekeeping {
+    /// Bytes of this record.
+    pub const LENGTH: usize = 6 + 4 + 1;
+    /// In the place of a drift that is not known.
+    pub const NO_DRIFT: i32 = i32::MIN;
 }
 
 /// Why a layout was written.
@@ -327,7 +347,8 @@ pub enum LayoutReason {
 
 impl Layout {
     /// Bytes of a layout.
-    pub const LENGTH: usize = Version::LENGTH + 2 + CHANNELS * ChannelLayout::LENGTH;
+    pub const LENGTH: usize =
+        Version::LENGTH + 2 + CHANNELS * ChannelLayout::LENGTH + Timekeeping::LENGTH;
 
     /// Writes it to the beginning of a segment's data.
     pub fn write(&self, out: &mut [u8; Self::LENGTH]) {
@@ -344,6 +365,11 @@ impl Layout {
             to.put(&channel.gain.to_le_bytes());
             to.put(&channel.offset.to_le_bytes());
         }
+        let clock = &self.clock;
+        to.put(&six_bytes(clock.set_at as i64));
+        let drift = clock.drift.unwrap_or(Timekeeping::NO_DRIFT);
+        to.put(&drift.to_le_bytes());
+        to.put(&[clock.cycles]);
     }
 
     /// From a segment's data; none when there are too few bytes.
@@ -363,6 +389,12 @@ impl Layout {
                 gain: i32::from_le_bytes(from.take()),
                 offset: i32::from_le_bytes(from.take()),
             }),
+            clock: Timekeeping {
+                set_at: from_six_bytes(from.take()) as u64 & 0xFFFF_FFFF_FFFF,
+                drift: Some(i32::from_le_bytes(from.take()))
+                    .filter(|drift| *drift != Timekeeping::NO_DRIFT),
+                cycles: from.take::<1>()[0],
+            },
         })
     }
 }
@@ -689,6 +721,11 @@ mod tests {
             },
             reason: LayoutReason::Start(ResetCause::Watchdog),
             channels: [ChannelLayout::default(); CHANNELS],
+            clock: Timekeeping {
+                set_at: 0x8765_4321_0FED,
+                drift: Some(-5),
+                cycles: 38,
+            },
         };
         layout.channels[2] = ChannelLayout {
             name: *b"Pressure\0\0\0\0",
@@ -697,6 +734,9 @@ mod tests {
             offset: 678,
         };
         let mut bytes = [0; Layout::LENGTH];
+        layout.write(&mut bytes);
+        assert_eq!(Layout::parse(&bytes), Some(layout));
+        layout.clock.drift = None;
         layout.write(&mut bytes);
         assert_eq!(Layout::parse(&bytes), Some(layout));
         assert_eq!(Layout::parse(&bytes[1..]), None);

@@ -159,7 +159,7 @@ fn held(image: Option<HeldImage>) -> String {
 
 fn connection(connection: &Connection) -> String {
     match connection {
-        Connection::Unsupported => "no Web Serial".into(),
+        Connection::Unsupported => "no Web Serial, no WebUSB".into(),
         Connection::Disconnected(None | Some(Hindrance::NothingChosen)) => "none".into(),
         Connection::Disconnected(Some(Hindrance::NotOpened { vendor, product })) => {
             format!("port {vendor:04x}:{product:04x} not opened")

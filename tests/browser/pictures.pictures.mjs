@@ -38,6 +38,17 @@ for (const [width, height] of [
         await logger.tab('Settings').click();
         await expect(page.getByLabel('Interval')).toBeVisible();
         await picture('7-settings');
+        await page.getByLabel('Interval').fill('2.5');
+        await page.getByLabel('Battery', { exact: true }).fill('220');
+        const content = { format: 'logdock-settings-1', settings: [{ id: 1, name: 'Logger/Name', value: 'Cellar' }, { id: 60_000, name: 'Radio/Power', value: '3' }] };
+        await logger.drop('settings.json', Buffer.from(JSON.stringify(content)));
+        await expect(page.getByText('Radio/Power')).toBeVisible();
+        await page.getByLabel('Interval').fill('x');
+        await page.getByRole('button', { name: 'Write to the logger' }).click();
+        await page.getByText('Details for a bug report').click();
+        await expect(page.getByLabel('Details', { exact: true })).toContainText('uptime');
+        await picture('7-settings-changed');
+        await page.getByText('Details for a bug report').click();
         await device.unplug();
         await page.waitForTimeout(300);
         await picture('8-lost');

@@ -142,7 +142,7 @@ test('how long a battery lasts follows what stands in the form', async ({ page, 
   await device.plug();
   await logger.connect();
   await logger.tab('Settings').click();
-  const estimate = page.locator('#battery-estimate');
+  const estimate = page.locator('[id$="-estimate"]');
   await expect(estimate).toContainText('µA on average');
   await page.getByLabel('Battery', { exact: true }).fill('220');
   await expect(estimate).toContainText('lasts about');

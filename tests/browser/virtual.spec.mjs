@@ -154,8 +154,11 @@ virtual('a page that cannot load the virtual logger says so', async ({ page, log
   await logger.try();
 });
 
-virtual('a browser without Web Serial has the virtual logger, too', async ({ page, logger }) => {
-  await page.addInitScript(() => delete Navigator.prototype.serial);
+virtual('a browser without Web Serial and WebUSB has the virtual logger, too', async ({ page, logger }) => {
+  await page.addInitScript(() => {
+    delete Navigator.prototype.serial;
+    delete Navigator.prototype.usb;
+  });
   await page.reload();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('This browser cannot reach a logger');
   await logger.try();

@@ -783,9 +783,9 @@ fn packet_of(frame: &[u8]) -> Vec<u8> {
 fn framed(packet: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; max_length(packet.len())];
     let mut encoder = Encoder::new(&mut frame);
-    let filled = encoder.extend(packet);
-    let length = filled
-        .and_then(|()| encoder.finish())
+    encoder.extend(packet);
+    let length = encoder
+        .finish()
         .expect("there is room for a frame of this length");
     frame.truncate(length);
     frame

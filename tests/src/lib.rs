@@ -44,6 +44,9 @@ const FLASH: u32 = 0x0800_0000;
 const ENUMERATION: Duration = Duration::from_secs(5);
 /// Step in which the machine runs while an answer is awaited.
 const STEP: Time = Time::from_micros(100);
+/// What a page asks for with each transfer, and how many it keeps asking for.
+const TRANSFER: usize = 16_384;
+const TRANSFERS: usize = 2;
 /// Time between two looks at the program counter.
 pub const SAMPLE: Time = Time::from_micros(10);
 
@@ -223,11 +226,12 @@ pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>,
 pub fn csv(log: &[Vec<u8>]) -> String {
     let mut csv = Csv::new();
     let mut out = String::new();
+    let mut decoder = Decoder::new();
     for write in [false, true] {
         if write {
             csv.header(&mut out).expect("memory has room");
         }
-        let mut decoder = Decoder::new();
+        decoder = decoder.again();
         for bytes in log {
             let Ok(Some(batch)) = decoder.segment(bytes) else {
                 continue;
@@ -269,10 +273,12 @@ pub fn judge_with_pandas(folder: &str, csv: &str, script: &str) {
     );
 }
 
-/// The way to an emulated logger: its CDC byte stream, in the machine's time.
+/// The way to an emulated logger: its CDC byte stream, or that of its vendor interface, in the machine's time.
 pub struct EmulatedLink {
     /// The logger.
     pub machine: Machine,
+    /// It is the vendor interface's.
+    over_vendor: bool,
     /// Which time the port was set up: another count is another port.
     opened: u64,
     /// Bytes that may still be sent before the cable is pulled.
@@ -290,12 +296,32 @@ impl EmulatedLink {
     pub fn new(machine: Machine) -> Self {
         EmulatedLink {
             machine,
+            over_vendor: false,
             opened: 0,
             until_unplugged: None,
             unplugged_for: None,
             moments: None,
             samples: None,
         }
+    }
+
+    /// The way to its vendor interface, as a browser without Web Serial goes.
+    pub fn over_vendor_interface(self) -> Self {
+        EmulatedLink {
+            over_vendor: true,
+            ..self
+        }
+    }
+
+    /// Takes what came, and asks for more.
+    fn read(&mut self) -> Vec<u8> {
+        let usb = self.machine.usb_mut();
+        if !self.over_vendor {
+            return usb.read();
+        }
+        let transfers = usb.transfers();
+        transfers.iter().for_each(|_| usb.ask_transfer(TRANSFER));
+        transfers.concat()
     }
 
     /// Lets the logger run.
@@ -427,7 +453,12 @@ impl EmulatedLink {
 impl Link for EmulatedLink {
     async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         self.check()?;
-        self.machine.usb_mut().write(bytes);
+        let usb = self.machine.usb_mut();
+        if self.over_vendor {
+            usb.send_transfer(bytes);
+        } else {
+            usb.write(bytes);
+        }
         if let Some(left) = &mut self.until_unplugged {
             *left = left.saturating_sub(bytes.len());
             if *left == 0 {
@@ -442,7 +473,7 @@ impl Link for EmulatedLink {
     async fn receive(&mut self, timeout: Duration) -> Result<Vec<u8>, LinkError> {
         let end = self.machine.now() + timeout.into();
         loop {
-            let bytes = self.machine.usb_mut().read();
+            let bytes = self.read();
             if !bytes.is_empty() {
                 return Ok(bytes);
             }
@@ -472,7 +503,12 @@ impl Link for EmulatedLink {
             return Err(LinkError::NotBack);
         }
         self.opened = self.machine.usb().configurations();
-        self.machine.usb_mut().read();
+        let usb = self.machine.usb_mut();
+        usb.read();
+        if self.over_vendor {
+            usb.cancel_transfers();
+            (0..TRANSFERS).for_each(|_| usb.ask_transfer(TRANSFER));
+        }
         Ok(())
     }
 

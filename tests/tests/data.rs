@@ -256,7 +256,10 @@ fn a_part_is_found_by_its_time() {
         let asked = (MADE_AT + from) as i64..=(MADE_AT + to) as i64;
         let mut seconds = 0;
         let segments = block_on(async {
-            let part = log::of_time(&mut conversation, all.clone(), asked.clone())
+            let timeline = log::read_timeline(&mut conversation, all.clone())
+                .await
+                .unwrap();
+            let part = log::of_time(&mut conversation, &timeline, asked.clone())
                 .await
                 .unwrap();
             let part = log::with_layout(&mut conversation, all.clone(), part)
@@ -292,10 +295,86 @@ fn a_part_is_found_by_its_time() {
 }
 
 #[test]
+fn a_part_is_whole_where_the_clock_was_set_back_and_its_times_are_those_of_the_whole() {
+    let (mut conversation, _) = connect(factory_logger_with(Options {
+        lsi: 38_400,
+        ..Options::default()
+    }));
+    change(
+        &mut conversation,
+        &[("Memory", "Save after", Value::Number(4))],
+    );
+    // In turn a clock that is right and one that is 10 minutes behind.
+    for behind in [0, 600_000, 0, 600_000] {
+        let ahead = |link: &mut EmulatedLink| utc(link) - behind;
+        block_on(sync_clock(&mut conversation, ahead, 0)).unwrap();
+        let mut link = conversation.into_link();
+        link.machine.usb_mut().detach();
+        link.run(Duration::from_secs(600));
+        link.machine.usb_mut().attach();
+        (conversation, _) = connect(link);
+    }
+    let times = |log: &[Vec<u8>], mut decoder: Decoder| {
+        let mut times = Vec::new();
+        for bytes in log {
+            if let Some(batch) = decoder.segment(bytes).unwrap() {
+                times.extend(
+                    (0..batch.len())
+                        .filter_map(|index| Some((batch.record(index), batch.utc(index)?))),
+                );
+            }
+        }
+        (times, decoder)
+    };
+    let (log, _) = download(&mut conversation);
+    let (_, seen) = times(&log, Decoder::new());
+    let (all, _) = times(&log, seen.again());
+    let summary = block_on(log::read_summary(&mut conversation)).unwrap();
+    let timeline = block_on(log::read_timeline(&mut conversation, log::whole(&summary))).unwrap();
+    let (begin, end) = (
+        all.iter().map(|(_, utc)| *utc).min().unwrap(),
+        all.iter().map(|(_, utc)| *utc).max().unwrap(),
+    );
+    let mut shortest = usize::MAX;
+    for start in (begin - 100_000..end).step_by(20_000) {
+        let asked = start..=start + 60_000;
+        let of_it = |times: Vec<(u32, i64)>| {
+            let asked = asked.clone();
+            times
+                .into_iter()
+                .filter(move |(_, utc)| asked.contains(utc))
+                .collect::<Vec<_>>()
+        };
+        let range = block_on(log::of_time(&mut conversation, &timeline, asked.clone())).unwrap();
+        let range = block_on(log::with_layout(
+            &mut conversation,
+            log::whole(&summary),
+            range,
+        ))
+        .unwrap();
+        shortest = shortest.min(range.len());
+        let mut part = Vec::new();
+        let mut download = Download::new(range);
+        while !download.is_complete() {
+            block_on(download.step(&mut conversation, |piece| {
+                part.extend(piece.content.ok());
+            }))
+            .unwrap();
+        }
+        let (part, _) = times(&part, Decoder::with_clocks(timeline.clocks().clone()));
+        // Without what was recorded since the whole was read.
+        let known = |(record, _): &(u32, i64)| *record <= all[all.len() - 1].0;
+        let part = part.into_iter().filter(known).collect();
+        assert_eq!(of_it(part), of_it(all.clone()), "from {start} on");
+    }
+    assert!(shortest < log.len() / 2, "not everything is read");
+}
+
+#[test]
 fn a_clock_that_runs_too_fast_is_told_and_set() {
-    // The RTC counts 37,000 cycles of its oscillator as a second.
+    // The RTC counts 38,000 cycles of its oscillator as a second.
     let link = factory_logger_with(Options {
-        lsi: 38_000,
+        lsi: 38_300,
         ..Options::default()
     });
     let (mut conversation, _) = connect(link);
@@ -314,10 +393,10 @@ fn a_clock_that_runs_too_fast_is_told_and_set() {
             .await
             .unwrap()
             .unwrap();
-        // 27 ms in each second.
-        assert!((26_900..27_300).contains(&ahead), "{ahead} ms");
+        // 8 ms in each second.
+        assert!((7_850..7_990).contains(&ahead), "{ahead} ms");
         let drift = read_health(&mut conversation).await.unwrap().drift.unwrap();
-        assert!((27_015..27_040).contains(&drift), "{drift} ppm");
+        assert!((7_880..7_910).contains(&drift), "{drift} ppm");
         let status = read_status(&mut conversation).await.unwrap();
         let now = utc(conversation.link()) as i64;
         let told = status.time as i64 + status.utc_offset.unwrap();

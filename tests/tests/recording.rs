@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use emulator::fault::{CutPoint, Place};
+use emulator::machine::Options;
 use emulator::nand::Nand;
 use emulator::time::Time;
 use futures_executor::block_on;
@@ -16,7 +17,8 @@ use host::protocol::record::{Channel, Health, Recording, ResetCause, Status};
 use host::protocol::settings::{Problem, SettingId};
 use host::settings::{Value, read, write};
 use logdock_tests::{
-    EmulatedLink, V1_0, connect, download, factory_logger, firmware, restart, running, stage, utc,
+    EmulatedLink, V1_0, connect, download, factory_logger, factory_logger_with, firmware, restart,
+    running, stage, utc,
 };
 
 const INTERVAL: SettingId = SettingId(2);
@@ -262,6 +264,73 @@ fn recording_begins_at_a_set_time() {
     let status = block_on(read_status(&mut connect(link).0)).unwrap();
     assert_eq!(status.recording, Recording::Running);
     assert_eq!(status.utc_offset, None);
+}
+
+/// A logger whose oscillator makes so many cycles in a second.
+fn logger_that_ticks(lsi: u32) -> EmulatedLink {
+    factory_logger_with(Options {
+        lsi,
+        ..Options::default()
+    })
+}
+
+#[test]
+fn a_second_is_a_second_whatever_the_oscillator_makes_of_it() {
+    // The slowest and the fastest chip, and some between (DS10182).
+    for lsi in [26_000, 31_500, 37_000, 43_499, 56_000] {
+        let (mut conversation, _) = connect(logger_that_ticks(lsi));
+        let before = status(&mut conversation);
+        let mut link = unplugged(conversation);
+        link.run(seconds(1000));
+        let mut conversation = plugged(link);
+        set(&mut conversation, &[(INTERVAL, Value::Number(864_000))]);
+        let passed = status(&mut conversation).time - before.time;
+        assert!(
+            (985_000..1_021_000).contains(&passed),
+            "{lsi} Hz: {passed} ms"
+        );
+        let number = status(&mut conversation).next_record - before.next_record;
+        assert!(
+            u64::from(number).abs_diff(passed / 1000) <= 2,
+            "{lsi} Hz: {number} records"
+        );
+        // The watchdog runs on the same oscillator, undivided.
+        let mut link = unplugged(conversation);
+        link.run(seconds(300));
+        link.machine.usb_mut().attach();
+        let (health, _) = health(link);
+        assert_eq!(health.reset, ResetCause::PowerOn, "{lsi} Hz");
+    }
+}
+
+#[test]
+fn a_set_time_is_met_by_a_clock_whose_drift_is_known() {
+    let (mut conversation, _) = connect(logger_that_ticks(38_450));
+    block_on(sync_clock(&mut conversation, utc, 0)).unwrap();
+    let mut link = unplugged(conversation);
+    link.run(seconds(1000));
+    let mut conversation = plugged(link);
+    block_on(sync_clock(&mut conversation, utc, 0)).unwrap();
+    let at = utc(conversation.link()) / 1000 + 20_000;
+    set(
+        &mut conversation,
+        &[
+            (START, Value::Choice(1)),
+            (START_TIME, Value::Time(Some(at as u32))),
+        ],
+    );
+    let before = status(&mut conversation).next_record;
+    let mut link = unplugged(conversation);
+    link.run(seconds(20_100));
+    let records = records(&mut plugged(link));
+    let begun = records.iter().find(|record| record.number == before);
+    // Uncorrected, it would be 4 minutes too early.
+    let utc = begun.unwrap().utc.unwrap();
+    assert!(
+        utc.abs_diff(at as i64 * 1000) <= 100,
+        "{}",
+        utc - at as i64 * 1000
+    );
 }
 
 #[test]

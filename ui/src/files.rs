@@ -23,7 +23,7 @@ pub fn all_files(list: FileList) -> Vec<File> {
 
 /// A button that lets the person choose a file of these kinds.
 pub fn picker(
-    id: &'static str,
+    id: &str,
     kinds: &'static str,
     label: String,
     take: impl Fn(Vec<File>) + 'static,

@@ -34,8 +34,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     async fn receive(this: &Lease, millis: u32) -> Result<JsValue, JsValue>;
 
-    #[wasm_bindgen(method)]
-    fn free(this: &Lease);
+    #[wasm_bindgen(method, catch)]
+    fn free(this: &Lease) -> Result<(), JsValue>;
 }
 
 /// What the page lent.
@@ -56,7 +56,8 @@ impl LentLink {
 
 impl Drop for LentLink {
     fn drop(&mut self) {
-        self.0.free();
+        // In the middle of an answer it cannot: the lease ends by itself then.
+        let _ = self.0.free();
     }
 }
 

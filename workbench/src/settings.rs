@@ -209,6 +209,12 @@ impl Settings {
         self.with(|settings| file::save_settings(&name, settings));
     }
 
+    /// The id of an element of its form: there may be several loggers.
+    fn element_id(self, name: &str) -> String {
+        let serial = self.logger.serial.get();
+        ["setting-", &serial, "-", name].concat()
+    }
+
     /// All of them; none when they were not read yet.
     pub(crate) fn all(self) -> Option<Rc<[Setting]>> {
         self.known.with(|known| match known {

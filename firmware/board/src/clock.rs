@@ -8,9 +8,9 @@ use cortex_m::peripheral::syst::SystClkSource;
 use crate::oscillators::{CORE_HERTZ, start_clocks};
 
 /// Cycles between two looks at SysTick that are not lost: its 24 bits, 0.52 s at 32 MHz and 0.35 s at 48 MHz.
-const SYSTICK_SPAN: u32 = 1 << 24;
+pub(crate) const SYSTICK_SPAN: u32 = 1 << 24;
 
-const CYCLES_PER_MILLISECOND: u32 = CORE_HERTZ / 1000;
+pub(crate) const CYCLES_PER_MILLISECOND: u32 = CORE_HERTZ / 1000;
 
 /// Time at full speed since start, without an interrupt: SysTick runs freely and each look adds what passed.
 ///

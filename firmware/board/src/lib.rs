@@ -6,8 +6,10 @@
 
 #![no_std]
 
+mod arithmetic;
 pub mod clock;
 pub mod crash;
+mod division;
 pub mod identity;
 mod memory_functions;
 pub mod port;

@@ -5,6 +5,20 @@
 //! Source: Run-time ABI for the Arm Architecture, 5.3.3 "Memory copying, clearing, and setting".
 
 use core::arch::global_asm;
+use core::ptr;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+/// Copies bytes of flash; by words, where both places are aligned.
+///
+/// # Safety
+/// All of them are flash, which can be read at any time.
+pub(crate) unsafe fn read_flash(address: u32, out: &mut [u8]) {
+    // Flash changes behind the compiler's back: what was read before says nothing.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: the caller vouches for what is read; it cannot overlap with what is borrowed.
+    unsafe { ptr::copy_nonoverlapping(address as *const u8, out.as_mut_ptr(), out.len()) };
+    compiler_fence(Ordering::SeqCst);
+}
 
 // Whole words as long as both addresses are aligned, single bytes for the rest. Flags and r0 to r3 are the caller's to
 // save; nothing is returned by the `__aeabi` forms.
@@ -47,9 +61,13 @@ global_asm!(
     ".size __aeabi_memcpy, . - __aeabi_memcpy",
 );
 
-// memset(r0 address, r1 length, r2 byte): words when the address is aligned.
+// memclr(r0 address, r1 length): words when the address is aligned. memset(r0 address, r1 length, r2 byte), of which there
+// is little: bytes.
 global_asm!(
     ".section .text.__aeabi_memclr, \"ax\", %progbits",
+    ".global __aeabi_memset",
+    ".global __aeabi_memset4",
+    ".global __aeabi_memset8",
     ".global __aeabi_memclr",
     ".global __aeabi_memclr4",
     ".global __aeabi_memclr8",
@@ -72,6 +90,15 @@ global_asm!(
     "b 1b",
     "2:",
     "adds r1, #4",
+    ".type __aeabi_memset, %function",
+    ".type __aeabi_memset4, %function",
+    ".type __aeabi_memset8, %function",
+    ".thumb_func",
+    "__aeabi_memset:",
+    ".thumb_func",
+    "__aeabi_memset4:",
+    ".thumb_func",
+    "__aeabi_memset8:",
     "3:",
     "subs r1, #1",
     "blo 4f",

@@ -64,6 +64,9 @@ impl Port {
             return;
         }
         for _ in 0..PACKETS {
+            if self.wire.changes_line(self.server.greeted()) {
+                self.server.reset();
+            }
             if let Some(room) = self.server.room()
                 && let Some(length) = self.wire.receive(room)
             {

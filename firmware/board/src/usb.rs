@@ -1,8 +1,11 @@
-//! USB: one serial port (CDC, abstract control model), the same identity in both programs, so that a browser keeps its
-//! permission. No more of it than computers ask for: a stack for any device takes 4 KB more.
+//! USB: one port, reached as a serial port (CDC, abstract control model) or, where a browser has WebUSB alone, by a vendor
+//! interface; the same identity in both programs, so that a browser keeps its permission. No more of it than computers ask
+//! for: a stack for any device takes 4 KB more.
 //!
-//! There is no line behind the port, so what computers set for one is kept and told, and changes nothing.
-//! Sources: USB 2.0, chapter 9; USB CDC 1.2, section 5; CDC PSTN 1.2, section 6.3; RM0376, section 31.
+//! There is no line behind the port, so what computers set for one is kept and told, and changes nothing. The two ways to
+//! it must never be mixed: it belongs to the one on which a conversation began last.
+//! Sources: USB 2.0, chapter 9; USB 3.2, section 9.6.2 (binary object store); USB CDC 1.2, section 5; CDC PSTN 1.2,
+//! section 6.3; WebUSB, section 4.1; Microsoft OS 2.0 descriptors; RM0376, section 31.
 
 use cortex_m::peripheral::NVIC;
 use protocol::device::{SerialNumber, USB_PRODUCT_ID, USB_VENDOR_ID};
@@ -17,11 +20,13 @@ use crate::oscillators::CORE_HERTZ;
 /// Bytes of the largest packet of every endpoint.
 pub const PACKET: usize = 64;
 
-/// Numbers of the endpoints. Both directions of a number are of one type: the chip has one register for them.
+/// Numbers of the endpoints. Both directions of a number are of one type: the chip has one register for them. Interface
+/// n has number n + 1.
 mod endpoint {
     pub const CONTROL: usize = 0;
     pub const NOTIFICATIONS: usize = 1;
-    pub const DATA: usize = 2;
+    pub const SERIAL: usize = 2;
+    pub const VENDOR: usize = 3;
     /// In the address of an endpoint that sends.
     pub const IN: u8 = 0x80;
 }
@@ -33,20 +38,23 @@ mod text {
     pub const SERIAL: u8 = 3;
 }
 
+/// The languages of the texts: English of the United States.
+static LANGUAGES: [u8; 4] = [4, 3, 0x09, 0x04];
+
 #[rustfmt::skip]
 static DEVICE: [u8; 18] = [
-    // USB 2.0; interfaces are grouped by associations.
-    18, 1, 0x00, 0x02, 0xEF, 2, 1, PACKET as u8,
+    // USB 2.1, so that it is asked for its binary object store; interfaces are grouped by associations.
+    18, 1, 0x10, 0x02, 0xEF, 2, 1, PACKET as u8,
     USB_VENDOR_ID as u8, (USB_VENDOR_ID >> 8) as u8, USB_PRODUCT_ID as u8, (USB_PRODUCT_ID >> 8) as u8,
-    0x10, 0x00, text::MANUFACTURER, text::PRODUCT, text::SERIAL, 1,
+    0x11, 0x00, text::MANUFACTURER, text::PRODUCT, text::SERIAL, 1,
 ];
 
 /// The configuration: descriptor by descriptor, each with its length and type in front.
 #[rustfmt::skip]
-static CONFIGURATION: [u8; 75] = [
-    // Configuration 1: two interfaces, powered by the bus, 100 mA.
-    9, 2, 75, 0, 2, 1, 0, 0x80, 50,
-    // Association of both interfaces: CDC, abstract control model.
+static CONFIGURATION: [u8; 98] = [
+    // Configuration 1: three interfaces, powered by the bus, 100 mA.
+    9, 2, 98, 0, 3, 1, 0, 0x80, 50,
+    // Association of the first two interfaces: CDC, abstract control model.
     8, 11, 0, 2, 0x02, 0x02, 0, 0,
     // Interface 0: control.
     9, 4, 0, 0, 1, 0x02, 0x02, 0, 0,
@@ -59,9 +67,46 @@ static CONFIGURATION: [u8; 75] = [
     7, 5, endpoint::NOTIFICATIONS as u8 | endpoint::IN, 3, 8, 0, 255,
     // Interface 1: data.
     9, 4, 1, 0, 2, 0x0A, 0, 0, 0,
-    7, 5, endpoint::DATA as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
-    7, 5, endpoint::DATA as u8, 2, PACKET as u8, 0, 0,
+    7, 5, endpoint::SERIAL as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
+    7, 5, endpoint::SERIAL as u8, 2, PACKET as u8, 0, 0,
+    // Interface 2: the vendor's own, of a kind that bridges' are not: the page looks for this one (assets/web-usb.js).
+    9, 4, VENDOR_INTERFACE, 0, 2, 0xFF, b'L', b'D', 0,
+    7, 5, endpoint::VENDOR as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
+    7, 5, endpoint::VENDOR as u8, 2, PACKET as u8, 0, 0,
 ];
+const VENDOR_INTERFACE: u8 = 2;
+
+/// The binary object store: what the device is besides USB 2.0.
+#[rustfmt::skip]
+static OBJECT_STORE: [u8; 57] = [
+    5, 15, 57, 0, 2,
+    // A platform's capability: WebUSB 1.0, {3408B638-09A9-47A0-8BFD-A0768815B665}; without a page of its own.
+    24, 16, 5, 0,
+    0x38, 0xB6, 0x08, 0x34, 0xA9, 0x09, 0xA0, 0x47, 0x8B, 0xFD, 0xA0, 0x76, 0x88, 0x15, 0xB6, 0x65,
+    0x00, 0x01, request::WEBUSB, 0,
+    // The same: Microsoft OS 2.0, {D8DD60DF-4589-4CC7-9CD2-659D9E648A9F}; a set for Windows 8.1 and later.
+    28, 16, 5, 0,
+    0xDF, 0x60, 0xDD, 0xD8, 0x89, 0x45, 0xC7, 0x4C, 0x9C, 0xD2, 0x65, 0x9D, 0x9E, 0x64, 0x8A, 0x9F,
+    0x00, 0x00, 0x03, 0x06, MICROSOFT as u8, 0, request::MICROSOFT[1], 0,
+];
+
+/// Windows' descriptors: its own driver, WinUSB, is to serve the vendor interface. Up to the text in them.
+#[rustfmt::skip]
+static MICROSOFT_HEAD: [u8; 54] = [
+    // The set; in it configuration 0, as Windows counts them; in it the function that begins with the vendor interface.
+    10, 0, 0, 0, 0x00, 0x00, 0x03, 0x06, MICROSOFT as u8, 0,
+    8, 0, 1, 0, 0, 0, MICROSOFT as u8 - 10, 0,
+    8, 0, 2, 0, VENDOR_INTERFACE, 0, MICROSOFT as u8 - 18, 0,
+    // Its compatible id, without a second one.
+    20, 0, 3, 0, b'W', b'I', b'N', b'U', b'S', b'B', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    // A value of its registry key, strings; behind it the bytes of its name.
+    MICROSOFT as u8 - 46, 0, 4, 0, 7, 0, 42, 0,
+];
+/// The text in them: the value's name, the bytes that follow, and the one string, by which programs find the interface.
+static MICROSOFT_TEXT: [u8; 62] =
+    *b"DeviceInterfaceGUIDs\0\x50{B408E524-F503-4B50-A3BD-6C8820E64E27}\0\0";
+/// Bytes of them together.
+const MICROSOFT: usize = MICROSOFT_HEAD.len() + 2 * MICROSOFT_TEXT.len();
 
 /// Requests, by type and number as they come in the first two bytes.
 mod request {
@@ -79,6 +124,11 @@ mod request {
     pub const SET_LINE_CODING: [u8; 2] = [0x21, 0x20];
     pub const GET_LINE_CODING: [u8; 2] = [0xA1, 0x21];
     pub const SET_CONTROL_LINE_STATE: [u8; 2] = [0x21, 0x22];
+    pub const MICROSOFT: [u8; 2] = [0xC0, 1];
+    /// In the number of a request that asks for a page; there is none.
+    pub const WEBUSB: u8 = 2;
+    /// What a MICROSOFT request is about: the whole set.
+    pub const MICROSOFT_SET: u8 = 7;
 }
 
 /// Bits of an endpoint's register. CTR bits are cleared by writing 0; DTOG and STAT bits change where 1 is written.
@@ -155,6 +205,18 @@ fn send(endpoint: usize, packet: &[u8]) {
     change(endpoint, 0, epr::STAT_TX, epr::VALID << epr::TX);
 }
 
+/// Whether a packet came that was not taken yet.
+#[inline(never)]
+fn arrived(endpoint: usize) -> bool {
+    USB.epr(endpoint).read().0 & epr::CTR_RX != 0
+}
+
+/// Lets the next packet come, whatever is in the one before.
+#[inline(never)]
+fn accept(endpoint: usize) {
+    change(endpoint, epr::CTR_RX, epr::STAT_RX, epr::VALID << epr::RX);
+}
+
 /// Takes the packet that came, as far as there is room, and how long it is.
 #[inline(never)]
 fn take(endpoint: usize, packet: &mut [u8]) -> usize {
@@ -179,6 +241,8 @@ pub struct Usb {
     serial_number: SerialNumber,
     configured: bool,
     suspended: bool,
+    /// The endpoint whose both directions the port's bytes go by.
+    line: usize,
     /// The packet sent last was full: the computer's driver may be waiting for more.
     more_expected: bool,
     /// The address that counts when the computer has fetched the answer.
@@ -188,7 +252,7 @@ pub struct Usb {
     /// Bits a second (4 bytes), stop bits, parity, data bits, as set last.
     line_coding: [u8; LINE_CODING],
     /// The answer to a request, and which of it is still to be sent.
-    answer: [u8; CONFIGURATION.len()],
+    answer: [u8; MICROSOFT],
     answer_at: usize,
     answer_end: usize,
 }
@@ -205,12 +269,13 @@ impl Usb {
             serial_number,
             configured: false,
             suspended: false,
+            line: endpoint::SERIAL,
             more_expected: false,
             address: None,
             line_coding_comes: false,
             // 9600 bits a second, 8 data bits, no parity, one stop bit.
             line_coding: [0x80, 0x25, 0, 0, 0, 0, 8],
-            answer: [0; CONFIGURATION.len()],
+            answer: [0; MICROSOFT],
             answer_at: 0,
             answer_end: 0,
         };
@@ -288,7 +353,8 @@ impl Usb {
     /// A packet came or went.
     fn transfer(&mut self) {
         // That it went is all there is to know.
-        change(endpoint::DATA, epr::CTR_TX, 0, 0);
+        change(endpoint::SERIAL, epr::CTR_TX, 0, 0);
+        change(endpoint::VENDOR, epr::CTR_TX, 0, 0);
         let control = USB.epr(endpoint::CONTROL).read().0;
         if control & epr::CTR_TX != 0 {
             change(endpoint::CONTROL, epr::CTR_TX, 0, 0);
@@ -362,12 +428,18 @@ impl Usb {
             request::GET_DESCRIPTOR => match [value_high, value] {
                 [1, 0] => &DEVICE,
                 [2, 0] => &CONFIGURATION,
+                [15, 0] => &OBJECT_STORE,
+                [3, 0] => &LANGUAGES,
                 [3, text] => {
-                    self.answer_end = self.text(text)?;
+                    self.text(text)?;
                     &[]
                 }
                 _ => return None,
             },
+            request::MICROSOFT if index == request::MICROSOFT_SET => {
+                self.widen(&MICROSOFT_HEAD, &MICROSOFT_TEXT);
+                &[]
+            }
             request::SET_ADDRESS => {
                 self.address = Some(value);
                 &[]
@@ -386,7 +458,12 @@ impl Usb {
             }
             request::DEVICE_STATUS | request::INTERFACE_STATUS => &status,
             request::GET_INTERFACE => &status[..1],
-            request::SET_INTERFACE if value == 0 => &[],
+            request::SET_INTERFACE if value == 0 && index <= VENDOR_INTERFACE => {
+                // Its endpoints begin anew.
+                halt(index + 1, Some(false))?;
+                halt((index + 1) | endpoint::IN, Some(false))?;
+                &[]
+            }
             request::ENDPOINT_STATUS => {
                 status[0] = halt(index, None)?.into();
                 &status
@@ -409,27 +486,28 @@ impl Usb {
             _ => return None,
         };
         if !answer.is_empty() {
-            self.answer[..answer.len()].copy_from_slice(answer);
-            self.answer_end = answer.len();
+            self.widen(answer, &[]);
         }
         let asked = usize::from(u16::from_le_bytes([length, length_high]));
         self.answer_end = self.answer_end.min(asked);
         Some(())
     }
 
-    fn configure(&mut self) {
-        open(endpoint::NOTIFICATIONS, epr::INTERRUPT, 0);
-        open(endpoint::DATA, epr::BULK, epr::VALID);
-        self.configured = true;
-        self.more_expected = false;
+    /// Answers with bytes and, behind them, a text as UTF-16.
+    #[inline(never)]
+    fn widen(&mut self, bytes: &[u8], text: &[u8]) {
+        let (head, tail) = self.answer.split_at_mut(bytes.len());
+        head.copy_from_slice(bytes);
+        for (unit, byte) in tail.chunks_exact_mut(2).zip(text) {
+            unit.copy_from_slice(&[*byte, 0]);
+        }
+        self.answer_end = bytes.len() + 2 * text.len();
     }
 
-    /// Makes a text the answer; its length.
-    fn text(&mut self, number: u8) -> Option<usize> {
+    /// Answers with a text.
+    fn text(&mut self, number: u8) -> Option<()> {
         let serial;
         let text: &[u8] = match number {
-            // The language: English of the United States.
-            0 => &[0x09],
             text::MANUFACTURER => b"Logdock",
             text::PRODUCT => b"Logdock logger",
             text::SERIAL => {
@@ -438,15 +516,16 @@ impl Usb {
             }
             _ => return None,
         };
-        let length = 2 + 2 * text.len();
-        self.answer[..2].copy_from_slice(&[length as u8, 3]);
-        for (unit, byte) in self.answer[2..].chunks_exact_mut(2).zip(text) {
-            unit.copy_from_slice(&[*byte, 0]);
-        }
-        if number == 0 {
-            self.answer[3] = 0x04;
-        }
-        Some(length)
+        self.widen(&[2 + 2 * text.len() as u8, 3], text);
+        Some(())
+    }
+
+    fn configure(&mut self) {
+        open(endpoint::NOTIFICATIONS, epr::INTERRUPT, 0);
+        open(endpoint::SERIAL, epr::BULK, epr::VALID);
+        open(endpoint::VENDOR, epr::BULK, epr::VALID);
+        self.configured = true;
+        self.more_expected = false;
     }
 
     /// Whether a computer has configured the port, and has not suspended it.
@@ -454,13 +533,29 @@ impl Usb {
         self.configured && !self.suspended
     }
 
+    /// Whether a conversation begins on the other way than the last one: the port then belongs to that one, and what was
+    /// under way is void. One begins with the end of a frame; while one is `under_way`, what else comes there is noise.
+    pub fn changes_line(&mut self, under_way: bool) -> bool {
+        let other = endpoint::SERIAL + endpoint::VENDOR - self.line;
+        if !arrived(other) {
+            return false;
+        }
+        if under_way && USBRAM.mem(buffer(other, false)).read() as u8 != 0 {
+            accept(other);
+            return false;
+        }
+        self.line = other;
+        self.more_expected = false;
+        true
+    }
+
     /// One packet, if one came: its length.
     pub fn receive(&mut self, packet: &mut [u8; PACKET]) -> Option<usize> {
-        if USB.epr(endpoint::DATA).read().0 & epr::CTR_RX == 0 {
+        if !arrived(self.line) {
             return None;
         }
-        let length = take(endpoint::DATA, packet);
-        change(endpoint::DATA, 0, epr::STAT_RX, epr::VALID << epr::RX);
+        let length = take(self.line, packet);
+        accept(self.line);
         Some(length)
     }
 
@@ -472,12 +567,12 @@ impl Usb {
         if bytes.is_empty() && !self.more_expected {
             return 0;
         }
-        if USB.epr(endpoint::DATA).read().0 & epr::STAT_TX != epr::NAK << epr::TX {
+        if USB.epr(self.line).read().0 & epr::STAT_TX != epr::NAK << epr::TX {
             // The packet before was not fetched yet, or nobody is there.
             return 0;
         }
         let packet = &bytes[..bytes.len().min(PACKET)];
-        send(endpoint::DATA, packet);
+        send(self.line, packet);
         self.more_expected = packet.len() == PACKET;
         packet.len()
     }
@@ -505,7 +600,7 @@ impl Usb {
 /// Whether an endpoint of the port is halted, after it was told to be, if it was; none when there is no such endpoint.
 fn halt(address: u8, halted: Option<bool>) -> Option<bool> {
     let endpoint = usize::from(address & !endpoint::IN);
-    if endpoint > endpoint::DATA {
+    if endpoint > endpoint::VENDOR {
         return None;
     }
     let (shift, toggle, ready) = if address & endpoint::IN == 0 {

@@ -16,7 +16,7 @@ use board::identity::identity;
 use board::nand::{BLOCKS, SpiNand as ImageMemory};
 use board::port::Port;
 use board::program::{self, BootloaderInfo};
-use board::rtc::ClockSetting;
+use board::rtc::{ClockSetting, Rtc};
 use board::{Board, crash, reset, start_count, watchdog};
 use cortex_m_rt::entry;
 use datalog::recorder::{self, Recorder, Source};
@@ -89,7 +89,7 @@ fn main() -> ! {
     };
     inputs.start();
     let new_session = !rtc.is_running();
-    rtc.start();
+    rtc.start(&clock);
     let sampler = Sampler::new(rtc, adc, inputs);
     let mut logger = Logger::start(
         Engine::new(
@@ -160,7 +160,7 @@ struct Context<'l, 'a> {
     flash: &'l Sampling<'a, ApplicationFlash>,
     eeprom: &'l Sampling<'a, DataEeprom>,
     session: u16,
-    utc_offset: Option<i64>,
+    rtc: &'l Rtc,
 }
 
 impl Source for Context<'_, '_> {
@@ -169,7 +169,7 @@ impl Source for Context<'_, '_> {
     }
 
     fn utc_offset(&self) -> Option<i64> {
-        self.utc_offset
+        self.rtc.setting().map(|setting| setting.utc_offset)
     }
 
     #[inline(never)]
@@ -180,6 +180,7 @@ impl Source for Context<'_, '_> {
             firmware: Header::parse(&header).map_or(Version::default(), |header| header.version),
             reason,
             channels: Channel::ALL.map(|channel| self.settings.layout(self.eeprom, channel)),
+            clock: self.rtc.timekeeping(),
         }
     }
 }
@@ -244,7 +245,7 @@ impl<'a> Logger<'a> {
             flash: &self.engine.flash,
             eeprom: &self.engine.eeprom,
             session: self.state.session,
-            utc_offset: sampler.rtc.setting().map(|setting| setting.utc_offset),
+            rtc: &sampler.rtc,
         };
         let now = sampler.rtc.now();
         (&mut self.recorder, &mut self.engine.nand, context, now)
@@ -274,10 +275,7 @@ impl<'a> Logger<'a> {
         let due = match configuration.start() {
             _ if !configuration.recording() => Sampler::NEVER,
             Start::At(seconds) if !self.state.started => match sampler.rtc.setting() {
-                Some(clock) => {
-                    let start = i64::from(seconds) * 1000 - clock.utc_offset;
-                    now.max(start.max(0) as u64)
-                }
+                Some(clock) => now.max(clock.when(seconds)),
                 None => Sampler::NEVER,
             },
             _ => now,
@@ -491,7 +489,7 @@ fn mended(_: &ImageMemory) -> u32 {
 /// it was too short a time, or something else than a drift: the clock was set right, for instance.
 fn drift(error: i64, counted: u64) -> Option<i32> {
     let elapsed = (counted as i64).wrapping_sub(error);
-    if counted < DRIFT_TIME || error.abs() >= elapsed {
+    if counted < DRIFT_TIME || error.abs() >= elapsed >> 2 {
         return None;
     }
     // Both within 20 bits: a millionth of that is not lost, and nothing needs more than 32 bits.

@@ -39,12 +39,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod arithmetic;
 mod field;
 mod limbs;
 mod point;
 mod scalar;
 mod sha2;
 
+pub use arithmetic::{Arithmetic, Portable};
 pub use sha2::{Sha256, Sha512};
 
 use core::fmt;
@@ -71,19 +73,19 @@ impl core::error::Error for BadSignature {}
 ///
 /// # Errors
 /// [`BadSignature`] for everything else than a good signature; see the crate's documentation for what exactly is good.
-pub fn verify(
+pub fn verify<A: Arithmetic>(
     public_key: &[u8; 32],
     message: &[u8],
     signature: &[u8; 64],
 ) -> Result<(), BadSignature> {
     let (r_encoded, s_encoded) = halves(signature);
     let s = Scalar::from_canonical(s_encoded).ok_or(BadSignature)?;
-    let mut key = Point::decode(public_key).ok_or(BadSignature)?;
+    let mut key = Point::<A>::decode(public_key).ok_or(BadSignature)?;
     if key.has_small_order() {
         return Err(BadSignature);
     }
     key.negate();
-    let k = challenge(r_encoded, public_key, message);
+    let k = challenge::<A>(r_encoded, public_key, message);
 
     let r = Point::base_and_point_multiple(&s, &k, &key);
     if r.encode() != *r_encoded || r.has_small_order() {
@@ -102,8 +104,8 @@ fn halves(signature: &[u8; 64]) -> (&[u8; 32], &[u8; 32]) {
 
 /// Kept out of [`verify`], whose frame would otherwise hold the hash state during the curve arithmetic.
 #[inline(never)]
-fn challenge(r: &[u8; 32], public_key: &[u8; 32], message: &[u8]) -> Scalar {
-    let mut hash = Sha512::new();
+fn challenge<A: Arithmetic>(r: &[u8; 32], public_key: &[u8; 32], message: &[u8]) -> Scalar {
+    let mut hash = Sha512::<A>::new();
     hash.update(r);
     hash.update(public_key);
     hash.update(message);

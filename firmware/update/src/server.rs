@@ -5,12 +5,12 @@
 use protocol::device::Program;
 use protocol::frame::{Decoder, max_length};
 use protocol::message::{
-    CommonRequest, CommonResponse, Hello, LoggerResponse, Message, Packet, Refusal, Response,
+    CommonRequest, CommonResponse, Hello, LoggerResponse, Message, Never, Packet, Refusal,
     sequence_of,
 };
 use protocol::record::SEGMENT;
 use protocol::{NEWEST_VERSION, OLDEST_VERSION};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{MAX_DATA, MAX_PACKET};
 
@@ -80,16 +80,16 @@ impl Reply<'_> {
 
     /// Answers with something that both programs say.
     pub fn common(&mut self, response: CommonResponse<'_>) {
-        self.send(Message::Common(response));
+        self.send(&Message::<_, Never>::Common(response));
     }
 
     /// Answers with something that the application alone says.
     pub fn other(&mut self, response: LoggerResponse<'_>) {
-        self.send(Message::Logger(response));
+        self.send(&Message::<Never, _>::Logger(response));
     }
 
     #[inline(never)]
-    fn send(&mut self, message: Response<'_>) {
+    fn send(&mut self, message: &impl Serialize) {
         let packet = Packet {
             sequence: self.sequence,
             message,

@@ -32,21 +32,23 @@ pub(super) fn battery(settings: Settings) -> View {
         }
         settings.capacity.set(text);
     };
+    let id = settings.element_id("battery");
+    let estimate_id = settings.element_id("estimate");
     el("div").class("row battery").with([
-        el("label").attr("for", "battery").text(say!("Battery")),
+        el("label").attr("for", id.as_str()).text(say!("Battery")),
         el("input")
-            .attr("id", "battery")
+            .attr("id", id)
             .attr("type", "text")
             .class("number")
             .attr("inputmode", "decimal")
             .attr("autocomplete", "off")
-            .attr("aria-describedby", "battery-estimate")
+            .attr("aria-describedby", estimate_id.as_str())
             .value(move || settings.capacity.get())
             .on("input", move |event| remember(input_value(&event)))
             .with([]),
         el("span").class("unit").text("mAh"),
         el("span")
-            .attr("id", "battery-estimate")
+            .attr("id", estimate_id)
             .attr("role", "status")
             .text(live(move || estimate(settings))),
     ])

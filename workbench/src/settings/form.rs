@@ -25,7 +25,7 @@ pub(super) fn form(settings: Settings) -> View {
         settings.insisted.set(faulty.is_some());
         match faulty {
             Some(id) => {
-                if let Some(field) = by_id(&element_id(id)) {
+                if let Some(field) = by_id(&element_id(settings, id)) {
                     if let Ok(Some(group)) = field.closest("details") {
                         // What is closed takes no focus.
                         let _ = group.set_attribute("open", "");
@@ -36,11 +36,6 @@ pub(super) fn form(settings: Settings) -> View {
             }
             None => settings.write(settings.changes()),
         }
-    };
-    let summary = move || match settings.count_changed() {
-        0 => String::new(),
-        1 => say!("1 setting differs from the logger."),
-        number => say!("{number} settings differ from the logger.", number),
     };
     let success = move || {
         if settings.written.get() == Some(Written::Done) && settings.count_changed() == 0 {
@@ -83,21 +78,6 @@ pub(super) fn form(settings: Settings) -> View {
             all(groups.map(|(index, list)| group(settings, index < OPEN, list)))
         }
     };
-    let actions = el("div").class("row").with([
-        el("button")
-            .attr("type", "submit")
-            .class("main")
-            .flag("disabled", move || {
-                settings.count_changed() == 0 || !settings.logger.is_free()
-            })
-            .text(say!("Write to the logger")),
-        button(move || settings.put_all(|setting| setting.value.clone()))
-            .flag("disabled", move || settings.count_changed() == 0)
-            .text(say!("Revert")),
-        button(move || settings.put_all(|setting| setting.kind.default_value()))
-            .text(say!("Defaults")),
-        el("small").text(live(summary)),
-    ]);
     el("section")
         .class("card")
         .attr("aria-label", say!("Settings"))
@@ -112,16 +92,43 @@ pub(super) fn form(settings: Settings) -> View {
                     event.prevent_default();
                     write();
                 })
-                .with([choose(move || settings.known.get(), form), actions]),
-            when(
-                move || settings.all().is_some(),
-                move || all([battery(settings), files(settings)]),
-            ),
+                .with([
+                    choose(move || settings.known.get(), form),
+                    when(
+                        move || settings.all().is_some(),
+                        move || all([battery(settings), actions(settings)]),
+                    ),
+                ]),
             el("p").attr("role", "status").text(live(success)),
             choose(failure, |words| {
                 all(words.iter().map(|words| refusal(words.clone())))
             }),
+            when(move || settings.all().is_some(), move || files(settings)),
         ])
+}
+
+/// What is done with what stands in the form.
+fn actions(settings: Settings) -> View {
+    let summary = move || match settings.count_changed() {
+        0 => String::new(),
+        1 => say!("1 setting differs from the logger."),
+        number => say!("{number} settings differ from the logger.", number),
+    };
+    el("div").class("row").with([
+        el("button")
+            .attr("type", "submit")
+            .class("main")
+            .flag("disabled", move || {
+                settings.count_changed() == 0 || !settings.logger.is_free()
+            })
+            .text(say!("Write to the logger")),
+        button(move || settings.put_all(|setting| setting.value.clone()))
+            .flag("disabled", move || settings.count_changed() == 0)
+            .text(say!("Revert")),
+        button(move || settings.put_all(|setting| setting.kind.default_value()))
+            .text(say!("Defaults")),
+        el("small").text(live(summary)),
+    ])
 }
 
 /// Settings as a file, there and back.
@@ -132,10 +139,10 @@ fn files(settings: Settings) -> View {
             let sentence = match differ {
                 0 => say!("The file says what the logger has already."),
                 1 => say!(
-                    "1 value of the file is another one than the logger's. It stands in the form, marked, and is not written yet."
+                    "1 value of the file differs from the logger's. It stands in the form, marked, and is not written yet."
                 ),
                 number => say!(
-                    "{number} values of the file are others than the logger's. They stand in the form, marked, and are not written yet.",
+                    "{number} values of the file differ from the logger's. They stand in the form, marked, and are not written yet.",
                     number
                 ),
             };
@@ -178,7 +185,7 @@ fn files(settings: Settings) -> View {
         el("div").class("row").with([
             button(move || settings.save()).text(say!("Save as a file")),
             picker(
-                "settings-file",
+                &settings.element_id("file"),
                 ".json",
                 say!("Take from a file"),
                 move |mut files| {
@@ -197,8 +204,8 @@ fn refusal(words: String) -> View {
     el("p").class("refusal").attr("role", "alert").text(words)
 }
 
-fn element_id(id: SettingId) -> String {
-    ["setting-", &id.0.to_string()].concat()
+fn element_id(settings: Settings, id: SettingId) -> String {
+    settings.element_id(&id.0.to_string())
 }
 
 fn failure(settings: Settings) -> Option<String> {
@@ -243,7 +250,7 @@ fn group(settings: Settings, is_open: bool, list: &[Setting]) -> View {
 }
 
 fn field(settings: Settings, setting: &Setting) -> View {
-    let id = element_id(setting.id);
+    let id = element_id(settings, setting.id);
     let (help_id, problem_id) = ([&id, "-help"].concat(), [&id, "-problem"].concat());
     let unit = match &setting.kind {
         Kind::Number { unit, .. } => unit.as_str(),
@@ -299,7 +306,7 @@ fn input(settings: Settings, setting: &Rc<Setting>, described_by: String) -> Vie
     };
     let whole = |element: El| {
         element
-            .attr("id", element_id(id))
+            .attr("id", element_id(settings, id))
             .attr("aria-describedby", described_by)
     };
     let setting = setting.clone();

@@ -11,8 +11,8 @@ use stm32_metapac::{EXTI, Interrupt, PWR};
 use crate::rtc::{self, Rtc};
 use crate::{inputs, watchdog};
 
-/// The longest time in STOP at once, in milliseconds. The watchdog takes 7 s on the same clock, however fast that is.
-const LONGEST_STOP: u64 = 5_000;
+/// The longest time in STOP at once, in milliseconds. The watchdog takes 4.7 s on the fastest LSI.
+const LONGEST_STOP: u64 = 4_000;
 
 /// The way into STOP.
 pub struct Power {

@@ -4,25 +4,44 @@
 //! The calendar is never set: it counts from the beginning of the year 2000 on, and holds 100 years.
 //! Source: RM0376, section 27.
 
-use cortex_m::peripheral::NVIC;
+use cortex_m::peripheral::{NVIC, SYST};
+use protocol::record::Timekeeping;
 use stm32_metapac::rcc::vals::Rtcsel;
 use stm32_metapac::rtc::regs::{Bkpr, Cr, Isr, Prer, Wpr, Wutr};
 use stm32_metapac::{EXTI, Interrupt, PWR, RCC, RTC};
 
+use crate::clock::{CYCLES_PER_MILLISECOND, Clock, SYSTICK_SPAN};
+
 /// EXTI's line of the wake-up timer.
 pub(crate) const WAKE_UP_LINE: usize = 20;
 
-/// The LSI's typical frequency in kilohertz (DS10182: 26 to 56). How far it is off is the computer's to measure.
+/// The LSI's typical frequency in kilohertz. It is 26 to 56 in one chip or the other (DS10182).
 const LSI_KILOHERTZ: u32 = 37;
 /// Ticks of the subseconds in a second: each is a millisecond.
 const MILLISECONDS: u32 = 1000;
+/// The same while the LSI is measured: a clock that is not set up yet.
+const MEASURING: u32 = 1 << 15;
+/// Ticks that it is measured over.
+const MEASURED: u32 = 8;
 
-/// What makes them so.
-fn prescaler() -> Prer {
+/// What makes so many cycles a tick, and so many ticks a second.
+fn prescaler(cycles: u32, ticks: u32) -> Prer {
     let mut prescaler = Prer(0);
-    prescaler.set_prediv_a(LSI_KILOHERTZ as u8 - 1);
-    prescaler.set_prediv_s(MILLISECONDS as u16 - 1);
+    prescaler.set_prediv_a(cycles as u8 - 1);
+    prescaler.set_prediv_s(ticks as u16 - 1);
     prescaler
+}
+
+/// The LSI's frequency as it was measured: the cycles of a tick.
+fn kilohertz() -> u32 {
+    u32::from(RTC.prer().read().prediv_a()) + 1
+}
+
+/// Waits for the next tick: what SysTick shows then.
+fn next_tick() -> u32 {
+    let before = RTC.ssr().read();
+    while RTC.ssr().read() == before {}
+    SYST::get_current()
 }
 
 /// The calendar is read from the counters themselves: its shadow would be behind for two cycles after each STOP. The
@@ -48,12 +67,20 @@ pub struct ClockSetting {
     pub drift: Option<i32>,
 }
 
-/// In the place of a drift that is not known.
-const NO_DRIFT: i32 = i32::MIN;
 /// So that registers that hold nothing are no setting.
 const CHECK: u32 = 0x4C44;
 
 impl ClockSetting {
+    /// What [`Rtc::now`] will show at this UTC, in seconds since 1970, if the clock goes on as it did; 0 when that was before
+    /// it was started.
+    pub fn when(&self, utc: u32) -> u64 {
+        let shown = i64::from(utc) * 1000 - self.utc_offset;
+        let drift = i64::from(self.drift.unwrap_or(0));
+        // Millionths, without a division: 4295 / 2^32. Centuries and a clock of double speed stay within 63 bits.
+        let ahead = ((shown - self.set_at as i64) * drift >> 12) * 4295 >> 20;
+        (shown + ahead).max(0) as u64
+    }
+
     /// As the five backup registers hold it, all but the upper half of the last: the check.
     fn to_words(self) -> [u32; 5] {
         let (offset, set_at) = (self.utc_offset as u64, self.set_at);
@@ -61,7 +88,7 @@ impl ClockSetting {
             offset as u32,
             set_at as u32,
             (offset >> 32) as u32 & 0xFFFF | ((set_at >> 32) as u32) << 16,
-            self.drift.unwrap_or(NO_DRIFT) as u32,
+            self.drift.unwrap_or(Timekeeping::NO_DRIFT) as u32,
             u32::from(self.local_offset as u16),
         ]
     }
@@ -73,7 +100,7 @@ impl ClockSetting {
             utc_offset: (u64::from(words[0]) << 16 | u64::from(words[2]) << 48) as i64 >> 16,
             local_offset: words[4] as i16,
             set_at: u64::from(words[1]) | u64::from(words[2] >> 16) << 32,
-            drift: (drift != NO_DRIFT).then_some(drift),
+            drift: (drift != Timekeeping::NO_DRIFT).then_some(drift),
         }
     }
 }
@@ -98,11 +125,17 @@ impl Rtc {
 
     /// Whether it was started since power came up. When not, a new session begins with [`Rtc::start`].
     pub fn is_running(&self) -> bool {
-        RCC.csr().read().rtcen() && RTC.prer().read() == prescaler() && !RTC.isr().read().initf()
+        RCC.csr().read().rtcen()
+            && u32::from(RTC.prer().read().prediv_s()) == MILLISECONDS - 1
+            && !RTC.isr().read().initf()
     }
 
     /// Starts it at 0, unless it is running. To be called at each start all the same: the LSI must be on.
-    pub fn start(&mut self) {
+    ///
+    /// What the LSI makes in a millisecond is measured first, so that the clock is off by a few percent at most, however
+    /// far the LSI is. By how much is the computer's to measure. The core's clock proves that there is something to measure
+    /// with: HSI16 is within 1 % at 25 °C (DS10182).
+    pub fn start(&mut self, _at_full_speed: &Clock) {
         PWR.cr().modify(|w| w.set_dbp(true));
         RCC.csr().modify(|w| w.set_lsion(true));
         while !RCC.csr().read().lsirdy() {}
@@ -113,15 +146,16 @@ impl Rtc {
             w.set_rtcsel(Rtcsel::LSI);
             w.set_rtcen(true);
         });
-        unlocked(|| {
-            RTC.cr().write_value(control(false));
-            RTC.isr().write(|w| w.set_init(true));
-            while !RTC.isr().read().initf() {}
-            // In two steps, the synchronous half first.
-            RTC.prer().write(|w| w.set_prediv_s(prescaler().prediv_s()));
-            RTC.prer().write_value(prescaler());
-            RTC.isr().write_value(Isr(0));
-        });
+        count(prescaler(LSI_KILOHERTZ, MEASURING));
+        let first = next_tick();
+        let mut last = first;
+        for _ in 0..MEASURED {
+            last = next_tick();
+        }
+        // SysTick counts down. Never 0.
+        let passed = first.wrapping_sub(last) % SYSTICK_SPAN | 1;
+        let cycles = (LSI_KILOHERTZ * MEASURED * CYCLES_PER_MILLISECOND + passed / 2) / passed;
+        count(prescaler(cycles, MILLISECONDS));
     }
 
     /// Milliseconds since it was started.
@@ -148,6 +182,16 @@ impl Rtc {
         (words[4] & 0xFFFF_0000 == check(&words)).then(|| ClockSetting::from_words(&words))
     }
 
+    /// The same, as it is kept with what is recorded.
+    pub fn timekeeping(&self) -> Timekeeping {
+        let setting = self.setting();
+        Timekeeping {
+            set_at: setting.map_or(0, |setting| setting.set_at),
+            drift: setting.and_then(|setting| setting.drift),
+            cycles: kilohertz() as u8,
+        }
+    }
+
     /// Keeps what a computer said of the time. A reset meanwhile leaves none.
     pub fn set(&self, setting: ClockSetting) {
         let mut words = setting.to_words();
@@ -165,7 +209,7 @@ impl Rtc {
             while !RTC.isr().read().wutwf() {}
             // The timer takes one count more than it says.
             RTC.wutr()
-                .write_value(Wutr(milliseconds * LSI_KILOHERTZ / 16));
+                .write_value(Wutr(milliseconds * kilohertz() / 16));
             // Flags are cleared by writing 0, and this one alone may be touched.
             let mut others = Isr(u32::MAX);
             others.set_wutf(false);
@@ -181,6 +225,19 @@ impl Rtc {
     pub(crate) fn woke(&self) -> bool {
         RTC.isr().read().wutf()
     }
+}
+
+/// Counts from 0 on in these steps.
+fn count(prescaler: Prer) {
+    unlocked(|| {
+        RTC.cr().write_value(control(false));
+        RTC.isr().write(|w| w.set_init(true));
+        while !RTC.isr().read().initf() {}
+        // In two steps, the synchronous half first.
+        RTC.prer().write(|w| w.set_prediv_s(prescaler.prediv_s()));
+        RTC.prer().write_value(prescaler);
+        RTC.isr().write_value(Isr(0));
+    });
 }
 
 /// Takes the write protection away for as long as `work` takes.

@@ -192,6 +192,11 @@ impl Usart {
         });
     }
 
+    /// There is no other way to the port.
+    pub fn changes_line(&mut self, _under_way: bool) -> bool {
+        false
+    }
+
     /// Looks whether the rate still is the computer's; to be called often.
     pub fn poll(&mut self, clock: &Clock) {
         let now = clock.millis();

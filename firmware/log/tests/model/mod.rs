@@ -14,7 +14,7 @@ use std::sync::Once;
 use datalog::recorder::{Recorder, Rules, Sample, Source};
 use datalog::ring::{BLOCK_SEGMENTS, Trouble};
 use protocol::record::{
-    CHANNELS, ChannelLayout, ChannelSet, Layout, LayoutReason, SEGMENT, Segment, SegmentKind,
+    CHANNELS, ChannelLayout, ChannelSet, Layout, LayoutReason, SEGMENT, Segment, SegmentKind, Timekeeping,
 };
 use update::memory::{NAND_BLOCK_PAGES, NAND_PAGE, Nand, Unreadable, WriteFailed};
 
@@ -415,6 +415,7 @@ impl Source for Facts {
             firmware: Default::default(),
             reason,
             channels: [ChannelLayout::default(); CHANNELS],
+            clock: Timekeeping::default(),
         };
         layout.channels[0].gain = self.gain;
         layout
