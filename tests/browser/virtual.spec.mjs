@@ -1,53 +1,8 @@
 // The main job with nothing plugged in: the virtual logger in the page's own Worker, with the firmware's real binaries.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from './fixtures.mjs';
-import { digestOf } from './device.mjs';
-import { LoggerPage } from './logger-page.mjs';
+import { VirtualLogger } from './logger-page.mjs';
 import { firmwareFile } from './places.mjs';
-
-/** The page with its virtual logger, as a person works it. */
-class VirtualLogger extends LoggerPage {
-  constructor(page, chooser) {
-    super(page, chooser);
-    this.bench = page.getByRole('region', { name: 'Virtual logger' });
-  }
-
-  async try() {
-    await this.page.getByRole('button', { name: 'Try a virtual logger' }).click();
-    await this.expectConnected();
-  }
-
-  hand(name) {
-    return this.bench.getByRole('button', { name });
-  }
-
-  async useSample() {
-    await this.page.getByRole('button', { name: 'Use the sample update 1.1.0' }).click();
-    await expect(this.startButton).toBeVisible();
-  }
-
-  /** Virtual seconds a second. */
-  pace(speed) {
-    return this.page.workers()[0].evaluate((speed) => wasm_bindgen.set_speed(speed), speed);
-  }
-
-  /** How much the logger has kept of the image, in bytes. */
-  async kept() {
-    return Number(await this.update.getByRole('progressbar').getAttribute('aria-valuenow'));
-  }
-
-  async expectRecording() {
-    await expect(this.fact('state')).toHaveText('Recording');
-  }
-
-  /** The logger itself reports the image of the sample update, confirmed. */
-  async expectTheSample() {
-    await this.expectRecording();
-    await expect(this.fact('firmware')).toHaveText('1.1.0');
-    await expect(this.fact('digest')).toHaveText(digestOf(firmwareFile('logger-1.1.0.bin')).slice(0, 16));
-    await expect(this.page.getByText('confirmed · image')).toBeVisible();
-  }
-}
 
 const virtual = test.extend({
   logger: async ({ page, chooser }, use) => {

@@ -86,6 +86,9 @@ enum Task {
         /// Keeps a symbolic link to the port at this path, which stays the same when the logger restarts
         #[arg(long, value_name = "PATH")]
         link: Option<PathBuf>,
+        /// Offers a serial port of the chip (usart2), too, as behind a USB-UART bridge, and prints its path
+        #[arg(long, value_name = "NAME")]
+        usart: Option<String>,
         /// Firmware to run (.hex, .elf, or .bin@ADDRESS), instead of bootloader and logger 1.0.0
         #[arg(long, value_name = "FILE")]
         firmware: Option<PathBuf>,
@@ -147,8 +150,9 @@ impl Task {
             Self::Virtual {
                 nand,
                 link,
+                usart,
                 firmware,
-            } => virtual_logger(&project, nand, link, firmware).map(|()| true),
+            } => virtual_logger(&project, nand, link, usart, firmware).map(|()| true),
             Self::Setup { all: true } => setup::ensure_everything(&project).map(|()| true),
             Self::Setup { all: false } => {
                 setup::ensure_all(&project, setup::TO_SERVE).map(|()| true)
@@ -182,6 +186,7 @@ fn virtual_logger(
     project: &Project,
     nand: Option<PathBuf>,
     link: Option<PathBuf>,
+    usart: Option<String>,
     firmware: Option<PathBuf>,
 ) -> Result<()> {
     ensure!(
@@ -207,6 +212,9 @@ fn virtual_logger(
     }
     if let Some(link) = link {
         logger.arg("--link").arg(std::path::absolute(link)?);
+    }
+    if let Some(usart) = usart {
+        logger.arg("--usart").arg(usart);
     }
     logger.arg(firmware);
     if !may_send_device_events().context("could not read this process's privileges")? {
