@@ -24,7 +24,7 @@ use web_sys::{File, SerialPort};
 
 use crate::browser::{on_opened, stay_awake};
 use crate::helper::{NoHelp, objection, offer, read, read_listed};
-use crate::lease::Lent;
+use crate::lease::Asked;
 use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
 use crate::link::virtual_logger::Hand;
@@ -311,7 +311,7 @@ pub(crate) enum Order {
     /// Stop sending.
     Cancel,
     /// Let somebody else talk to the logger for a while.
-    Lend(Lent),
+    Lend(Asked),
     /// Take the virtual logger in place of the real ones, or the other way round.
     Exchange,
 }

@@ -170,7 +170,7 @@ async fn attend<L: Link>(
         };
         match order {
             Some(Order::Update) => bring_up_to_date(conversation, logger, orders).await?,
-            Some(Order::Lend(lent)) => lend(conversation.link(), lent).await?,
+            Some(Order::Lend(to)) => lend(conversation.link(), to).await?,
             Some(Order::Exchange) => return Err(LinkError::Lost.into()),
             Some(Order::PutBack) => put_back_kept(conversation, logger, orders).await?,
             Some(Order::Restart) => {
