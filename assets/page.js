@@ -11,7 +11,7 @@
 
   let awake = Promise.resolve();
   let helper;
-  let style;
+  let styled;
   const waiting = new Set();
   const dismiss = () => {
     helper.terminate();
@@ -41,12 +41,13 @@
       }),
     /** Loads the workbench and opens it for one logger. */
     async openWorkbench(...logger) {
-      if (!style) {
-        style = document.createElement('link');
-        document.head.append(Object.assign(style, { rel: 'stylesheet', href: './workbench.css' }));
-      }
+      // Without its style it still works.
+      styled ??= new Promise((loaded) => {
+        const style = { rel: 'stylesheet', href: './workbench.css', onload: loaded, onerror: loaded };
+        document.head.append(Object.assign(document.createElement('link'), style));
+      });
       const { default: load, open } = await import('./workbench.js');
-      await load();
+      await Promise.all([load(), styled]);
       return open(...logger);
     },
     /** Has WebUSB take the place of Web Serial, where there is one and not the other. */

@@ -23,8 +23,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{File, SerialPort};
 
 use crate::browser::{on_opened, stay_awake};
-use crate::helper::{NoHelp, objection, read};
-use crate::lease::Lent;
+use crate::helper::{NoHelp, objection, offer, read, read_listed};
+use crate::lease::Asked;
 use crate::link::PortEvent;
 use crate::link::serial::{Desk, ask, serial};
 use crate::link::virtual_logger::Hand;
@@ -44,7 +44,7 @@ const SETTINGS_FILE: &str = ".json";
 /// In the page's address, it asks for the virtual logger.
 const VIRTUAL: &str = "#virtual-logger";
 /// An update to try on it, beside the page.
-const SAMPLE: (&str, &str) = ("logger-1.1.0.hex", "./firmware/logger-1.1.0.hex");
+const SAMPLE: &str = "logger-1.1.0.hex";
 
 /// Whether there is a logger to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +129,18 @@ pub(crate) enum Chosen {
     },
 }
 
+impl Chosen {
+    /// The file's name, when there is one file.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Chosen::Nothing => None,
+            Chosen::Reading(name) => Some(name),
+            Chosen::Refused { name, .. } => name.as_deref(),
+            Chosen::Whole { file, .. } => Some(&file.name),
+        }
+    }
+}
+
 /// A firmware file that is whole.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Firmware {
@@ -136,6 +148,19 @@ pub(crate) struct Firmware {
     pub(crate) name: String,
     /// The image in it.
     pub(crate) upload: Upload,
+}
+
+/// Newer firmware for this logger, as the maker's catalogue says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// Its version.
+    pub(crate) version: String,
+    /// The file beside the page.
+    pub(crate) file: String,
+    /// The day of its release.
+    pub(crate) date: String,
+    /// What is new, in the maker's words.
+    pub(crate) notes: String,
 }
 
 /// Whether the logger will take the chosen file.
@@ -286,7 +311,7 @@ pub(crate) enum Order {
     /// Stop sending.
     Cancel,
     /// Let somebody else talk to the logger for a while.
-    Lend(Lent),
+    Lend(Asked),
     /// Take the virtual logger in place of the real ones, or the other way round.
     Exchange,
 }
@@ -361,6 +386,10 @@ pub(crate) struct State {
     pub(crate) health: Signal<String>,
     /// Whether this logger takes the firmware file.
     pub(crate) verdict: Signal<Verdict>,
+    /// What the maker offers that is newer than what runs.
+    pub(crate) offer: Signal<Option<Offer>>,
+    /// What is wrong with the maker's catalogue.
+    pub(crate) catalogue: Signal<String>,
     /// The update.
     pub(crate) course: Signal<Option<Course>>,
     /// A version on trial that this page found and confirmed, without an update of its own.
@@ -463,10 +492,8 @@ impl Page {
 
     /// The one with this serial number.
     pub(crate) fn with_serial(self, serial: SerialNumber) -> Option<Logger> {
-        let known = self.known().into_iter();
-        known
-            .filter(|logger| logger.of_device(|device| device.serial) == Some(serial))
-            .next()
+        let mut known = self.known().into_iter();
+        known.find(|logger| logger.of_device(|device| device.serial) == Some(serial))
     }
 
     /// Whether an update is under way on any of them.
@@ -516,19 +543,23 @@ impl Page {
 
     /// Takes the update that is there to be tried, as if it had been dropped.
     pub(crate) fn choose_sample(self) {
+        self.choose_beside(SAMPLE.into());
+    }
+
+    /// Takes a firmware file from beside the page, as if it had been dropped.
+    pub(crate) fn choose_beside(self, name: String) {
         if self.is_updating() {
             return;
         }
-        let (name, address) = SAMPLE;
         self.unfinished.set(Vec::new());
-        self.set_chosen(Chosen::Reading(name.into()));
+        self.set_chosen(Chosen::Reading(name.clone()));
         spawn(async move {
             let began = now();
-            let read = match fetch(address).await {
-                Ok(bytes) => read(name, &Uint8Array::from(&bytes[..])).await,
+            let read = match fetch(&["./firmware/", &name].concat()).await {
+                Ok(bytes) => read_listed(&name, &bytes).await,
                 Err(_) => Err(Unreadable::NotLoaded),
             };
-            self.take(name, read, began);
+            self.take(&name, read, began);
         });
     }
 
@@ -577,6 +608,8 @@ impl Logger {
             ahead_before: Signal::new(changes, None),
             name: Signal::new(changes, String::new()),
             health: Signal::new(changes, String::new()),
+            offer: Signal::new(changes, None),
+            catalogue: Signal::new(changes, String::new()),
             verdict: Signal::new(changes, Verdict::Open),
             course: Signal::new(changes, None),
             confirmed: Signal::new(changes, None),
@@ -688,6 +721,23 @@ impl Logger {
     pub(crate) fn set_device(self, device: Option<Device>) {
         self.device.set(device);
         self.judge();
+        self.look_for_newer();
+    }
+
+    /// Asks what the maker offers this logger. The virtual one has its sample.
+    fn look_for_newer(self) {
+        self.offer.set(None);
+        let Some(device) = self.device.get().filter(|_| !self.wants_virtual()) else {
+            return;
+        };
+        spawn(async move {
+            let (offer, wrong) = offer(&device).await;
+            // Another logger may have been plugged in, or this one updated.
+            if self.device.with(|now| now.as_ref() == Some(&device)) {
+                self.offer.set(offer);
+                self.catalogue.set(wrong);
+            }
+        });
     }
 
     /// Asks whether the logger takes the file.
@@ -726,12 +776,16 @@ impl Logger {
             .with(|verdict| matches!(verdict, Verdict::Accepted(_)))
     }
 
-    /// Whether the logger takes the chosen file, does not run it, and may be updated now.
-    fn is_ready(self) -> bool {
-        let is_new = self.verdict.with(|verdict| {
+    /// Whether the logger takes the chosen file and does not run it.
+    fn takes_new(self) -> bool {
+        self.verdict.with(|verdict| {
             matches!(verdict, Verdict::Accepted(plan) if plan.direction != Direction::Same)
-        });
-        is_new && self.is_connected() && !self.is_updating()
+        })
+    }
+
+    /// The same, and it may be updated now.
+    fn is_ready(self) -> bool {
+        self.takes_new() && self.is_connected() && !self.is_updating()
     }
 
     /// Whether it is plugged in, as far as the page knows.
@@ -1073,7 +1127,7 @@ impl Logger {
         }
         page.unfinished
             .update(|serials| serials.retain(|other| *other != serial));
-        if self.is_ready() {
+        if self.takes_new() {
             self.order(Order::Update);
         }
         page.remember_updates();

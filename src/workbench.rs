@@ -5,6 +5,7 @@
 
 use alloc::string::{String, ToString};
 
+use js_sys::Function;
 use protocol::device::Program;
 use protocol::record::Status;
 use ui::dom::{View, all, button, choose, el, kept, nothing, place};
@@ -15,8 +16,8 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, File};
 
 use crate::browser::open_workbench;
-use crate::lease::{Lease, lease};
-use crate::logger::{Logger, Tab};
+use crate::lease::Asked;
+use crate::logger::{Logger, Order, Tab};
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,10 +25,17 @@ extern "C" {
     #[derive(Clone, PartialEq)]
     pub(crate) type Workbench;
 
-    /// How things stand: whether the logger answers, whether it is being updated, whether its details are looked at, and
-    /// its serial number.
+    /// How things stand: whether the logger answers, whether it is being updated, whether its details and
+    /// whether its records are looked at, and its serial number.
     #[wasm_bindgen(method)]
-    fn changed(this: &Workbench, connected: bool, updating: bool, detailed: bool, serial: &str);
+    fn changed(
+        this: &Workbench,
+        connected: bool,
+        updating: bool,
+        detailed: bool,
+        recorded: bool,
+        serial: &str,
+    );
 
     /// Takes a file of settings.
     #[wasm_bindgen(method, js_name = takeSettings)]
@@ -73,9 +81,10 @@ pub struct SharedLogger(Logger);
 
 #[wasm_bindgen]
 impl SharedLogger {
-    /// A way to the logger, for one short matter; nothing when there is none now.
-    pub async fn lease(&self) -> Option<Lease> {
-        lease(self.0).await
+    /// Answers with a [lease](crate::lease::Lease) of it, for one short matter; with nothing when there is no logger, or it
+    /// is being updated.
+    pub fn lease(&self, answer: Function) {
+        self.0.order(Order::Lend(Asked::new(answer)));
     }
 
     /// Its owner calls it so.
@@ -104,16 +113,23 @@ pub(crate) fn follow(logger: Logger) -> View {
             is_connected,
             logger.is_updating(),
             logger.is_detailed.get(),
+            logger.page.tab.get() == Tab::Records && logger.page.shown() == Some(logger),
             serial,
         )
     };
     all([
         choose(
             standing,
-            |(there, is_connected, is_updating, is_detailed, serial)| {
+            |(there, is_connected, is_updating, is_detailed, has_records, serial)| {
                 if let Some(workbench) = there {
                     let serial = serial.as_deref().unwrap_or_default();
-                    workbench.changed(*is_connected, *is_updating, *is_detailed, serial);
+                    workbench.changed(
+                        *is_connected,
+                        *is_updating,
+                        *is_detailed,
+                        *has_records,
+                        serial,
+                    );
                 }
                 nothing()
             },

@@ -8,6 +8,7 @@ mod firmware;
 mod hex;
 mod image;
 mod keys;
+mod place;
 mod project;
 mod setup;
 mod stack;
@@ -85,9 +86,20 @@ enum Task {
         /// Keeps a symbolic link to the port at this path, which stays the same when the logger restarts
         #[arg(long, value_name = "PATH")]
         link: Option<PathBuf>,
+        /// Offers a serial port of the chip (usart2), too, as behind a USB-UART bridge, and prints its path
+        #[arg(long, value_name = "NAME")]
+        usart: Option<String>,
         /// Firmware to run (.hex, .elf, or .bin@ADDRESS), instead of bootloader and logger 1.0.0
         #[arg(long, value_name = "FILE")]
         firmware: Option<PathBuf>,
+    },
+    /// Prints the lines of the sources where a logger crashed, from what the page or `logdock info` says of it
+    Place {
+        /// Version of the logger's firmware, as built here, or the ELF file of its release
+        program: String,
+        /// Addresses, hexadecimal
+        #[arg(required = true)]
+        addresses: Vec<String>,
     },
     /// Installs what serving the page takes, without doing it
     Setup {
@@ -131,12 +143,16 @@ impl Task {
                 println!("Written to {}", project.firmware_files().display());
                 Ok(report.tally().failed == 0)
             }
+            Self::Place { program, addresses } => {
+                place::print(&project, &program, &addresses).map(|()| true)
+            }
             Self::Bench { profile } => bench::bench(&project, profile).map(|()| true),
             Self::Virtual {
                 nand,
                 link,
+                usart,
                 firmware,
-            } => virtual_logger(&project, nand, link, firmware).map(|()| true),
+            } => virtual_logger(&project, nand, link, usart, firmware).map(|()| true),
             Self::Setup { all: true } => setup::ensure_everything(&project).map(|()| true),
             Self::Setup { all: false } => {
                 setup::ensure_all(&project, setup::TO_SERVE).map(|()| true)
@@ -170,6 +186,7 @@ fn virtual_logger(
     project: &Project,
     nand: Option<PathBuf>,
     link: Option<PathBuf>,
+    usart: Option<String>,
     firmware: Option<PathBuf>,
 ) -> Result<()> {
     ensure!(
@@ -195,6 +212,9 @@ fn virtual_logger(
     }
     if let Some(link) = link {
         logger.arg("--link").arg(std::path::absolute(link)?);
+    }
+    if let Some(usart) = usart {
+        logger.arg("--usart").arg(usart);
     }
     logger.arg(firmware);
     if !may_send_device_events().context("could not read this process's privileges")? {

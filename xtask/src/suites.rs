@@ -34,9 +34,10 @@ pub enum Suite {
 }
 
 /// Crates of the main workspace that the unit tests cover.
-const HOST_CRATES: [&str; 7] = [
+const HOST_CRATES: [&str; 8] = [
     "logdock-protocol",
     "logdock-host",
+    "helper",
     "logdock-cli",
     "emulator-port",
     "virtual-logger",

@@ -16,6 +16,10 @@ const DER_PREFIX: [u8; 12] = [
 /// Bytes that are hashed at once.
 const PIECE: usize = 128;
 
+/// Their place, at a word: reading and hashing take whole words there.
+#[repr(align(4))]
+struct Piece([u8; PIECE]);
+
 /// Why an image failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -176,10 +180,10 @@ fn read_trailer<'a>(
 #[inline(never)]
 fn hash<A: Arithmetic>(image: &mut dyn ReadImage, length: u32) -> Result<Digest, Unreadable> {
     let mut sha = Sha256::<A>::new();
-    let mut piece = [0; PIECE];
+    let mut piece = Piece([0; PIECE]);
     let mut offset = 0;
     while offset < length {
-        let piece = &mut piece[..PIECE.min((length - offset) as usize)];
+        let piece = &mut piece.0[..PIECE.min((length - offset) as usize)];
         image.read(offset, piece)?;
         sha.update(piece);
         offset += piece.len() as u32;
