@@ -11,6 +11,7 @@
 
   let awake = Promise.resolve();
   let helper;
+  let styled;
   const waiting = new Set();
   const dismiss = () => {
     helper.terminate();
@@ -40,9 +41,18 @@
       }),
     /** Loads the workbench and opens it for one logger. */
     async openWorkbench(...logger) {
+      // Without its style it still works.
+      styled ??= new Promise((loaded) => {
+        const style = { rel: 'stylesheet', href: './workbench.css', onload: loaded, onerror: loaded };
+        document.head.append(Object.assign(document.createElement('link'), style));
+      });
       const { default: load, open } = await import('./workbench.js');
-      await load();
+      await Promise.all([load(), styled]);
       return open(...logger);
+    },
+    /** Has WebUSB take the place of Web Serial, where there is one and not the other. */
+    async findPorts() {
+      if (!navigator.serial && navigator.usb) await import('./web-usb.js');
     },
     /** Whether the computer must not fall asleep; where that cannot be asked for, it may. */
     stayAwake(on) {
@@ -59,7 +69,7 @@
   // On a first visit only what is needed is loaded; from the second on, all that works without a network is there.
   if (navigator.serviceWorker?.controller) {
     addEventListener('load', () => {
-      const late = [scripts[1], './helper.js', './helper_bg.wasm', './workbench.js', './workbench_bg.wasm'];
+      const late = [scripts[1], './helper.js', './helper_bg.wasm', './workbench.js', './workbench_bg.wasm', './workbench.css'];
       for (const file of late) fetch(file).catch(() => {});
     });
   }

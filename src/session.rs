@@ -144,10 +144,16 @@ async fn attend<L: Link>(
     orders: &mut Receiver<Order>,
 ) -> Result<Infallible, TalkError> {
     get_to_know(conversation, logger).await?;
+    let mut drift_is_known = false;
     loop {
         // The bootloader measures nothing.
         if conversation.hello().program == Program::Application {
             look(conversation, logger).await?;
+            // Set a second time, a clock knows how it drifts. A third would only leave another mark in the log.
+            if !drift_is_known && logger.ahead.get().is_some_and(is_off) {
+                unless_refused(sync_clock(conversation, |_| utc() as u64, ahead_of_utc()).await)?;
+                drift_is_known = true;
+            }
         }
         let order = match select(
             orders.next(),
@@ -164,7 +170,7 @@ async fn attend<L: Link>(
         };
         match order {
             Some(Order::Update) => bring_up_to_date(conversation, logger, orders).await?,
-            Some(Order::Lend(lent)) => lend(conversation.link(), lent).await?,
+            Some(Order::Lend(to)) => lend(conversation.link(), to).await?,
             Some(Order::Exchange) => return Err(LinkError::Lost.into()),
             Some(Order::PutBack) => put_back_kept(conversation, logger, orders).await?,
             Some(Order::Restart) => {
@@ -192,17 +198,18 @@ async fn look<L: Link>(
     Ok(())
 }
 
+/// Whether a clock is to be set that is so many milliseconds ahead.
+fn is_off(ahead: i64) -> bool {
+    ahead.abs() >= CLOCK_OFF
+}
+
 /// Sets the logger's clock when it is off.
 async fn set_right<L: Link>(
     conversation: &mut Conversation<L>,
     logger: Logger,
 ) -> Result<(), TalkError> {
     look(conversation, logger).await?;
-    let is_right = logger
-        .ahead
-        .get()
-        .is_some_and(|ahead| ahead.abs() < CLOCK_OFF);
-    if !is_right {
+    if logger.ahead.get().is_none_or(is_off) {
         let before = sync_clock(conversation, |_| utc() as u64, ahead_of_utc()).await;
         logger.ahead_before.set(unless_refused(before)?);
     }

@@ -5,6 +5,7 @@
 
 use alloc::string::{String, ToString};
 
+use js_sys::Function;
 use protocol::device::Program;
 use protocol::record::Status;
 use ui::dom::{View, all, button, choose, el, kept, nothing, place};
@@ -15,8 +16,8 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, File};
 
 use crate::browser::open_workbench;
-use crate::lease::{Lease, lease};
-use crate::logger::{Logger, Tab};
+use crate::lease::Asked;
+use crate::logger::{Logger, Order, Tab};
 
 #[wasm_bindgen]
 extern "C" {
@@ -80,9 +81,10 @@ pub struct SharedLogger(Logger);
 
 #[wasm_bindgen]
 impl SharedLogger {
-    /// A way to the logger, for one short matter; nothing when there is none now.
-    pub async fn lease(&self) -> Option<Lease> {
-        lease(self.0).await
+    /// Answers with a [lease](crate::lease::Lease) of it, for one short matter; with nothing when there is no logger, or it
+    /// is being updated.
+    pub fn lease(&self, answer: Function) {
+        self.0.order(Order::Lend(Asked::new(answer)));
     }
 
     /// Its owner calls it so.

@@ -251,9 +251,7 @@ fn add_health(facts: &mut Facts, health: &Health) {
     facts.add("watchdog resets", health.watchdog_resets);
     facts.add("crashes", health.crashes);
     if let Some(place) = health.crash {
-        let file = String::from_utf8_lossy(&place.file);
-        let file = file.trim_end_matches('\0');
-        facts.add("latest crash", format!("{file}:{}", place.line));
+        facts.add("latest crash", place.to_string());
     }
     if let Some(drift) = health.drift {
         facts.add_as(

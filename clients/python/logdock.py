@@ -21,7 +21,7 @@ REFUSALS = ("unknown request,damaged frame,unsupported version,hello first,no up
 DETAILS = {6: "not an image,truncated,unsupported header,bad trailer,incomplete,too large,bad vectors,other hardware,"
               "security counter too low,bad digest,signed with another key,bad signature".split(","),
            7: "the NAND does not answer,no good block,unreadable,write failed".split(","),
-           12: "unknown,wrong kind,too low,too high,too long,not printable".split(",")}
+           12: "unknown,wrong kind,too low,too high,too long,not printable,no room".split(",")}
 PHASES, OUTCOMES = "idle pending installing trial reverting".split(), "none installed refused reverted unreadable".split()
 TOGGLE, NUMBER, CHOICE, TEXT, TIME = range(5)
 

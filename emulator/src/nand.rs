@@ -354,7 +354,12 @@ impl Nand {
         }
     }
 
-    /// Whether the device answers at all; one that does not leaves MISO floating high.
+    /// Whether it drives MISO.
+    pub(crate) fn drives(&self) -> bool {
+        self.selected && self.answers
+    }
+
+    /// Whether the device answers at all; one that does not lets go of MISO.
     pub fn set_answers(&mut self, answers: bool) {
         self.answers = answers;
     }
@@ -442,7 +447,7 @@ impl Nand {
         }
     }
 
-    /// One byte each way. Without chip select, MISO floats high.
+    /// One byte each way; what comes back counts only while it [`Nand::drives`] MISO.
     pub(crate) fn exchange(&mut self, out: u8, now: Time, faults: &mut Faults) -> u8 {
         if !self.selected || !self.answers {
             return 0xFF;

@@ -383,6 +383,16 @@ impl Download {
                 Err(error) => return Err(error),
             }
         }
+        let unreadable = |content: &Option<_>| *content == Some(Err(Loss::Unreadable));
+        if self.chunk.iter().any(unreadable) {
+            // What was overwritten or erased just before it was to be read is no failure of the memory.
+            let log = whole(&read_summary(conversation).await?);
+            for (sequence, content) in (self.next..).zip(&mut self.chunk) {
+                if unreadable(content) && !log.contains(&sequence) {
+                    *content = Some(Err(Loss::Gone));
+                }
+            }
+        }
         for content in self.chunk.drain(..).flatten() {
             match &content {
                 Ok(bytes) => self.bytes += bytes.len() as u64,

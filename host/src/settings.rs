@@ -409,6 +409,7 @@ pub fn explain(problem: Problem) -> &'static str {
         Problem::TooHigh => "is above the highest value",
         Problem::TooLong => "is too long",
         Problem::NotPrintable => "has characters that cannot be shown",
+        Problem::NoRoom => "has no room left in the logger's memory",
     }
 }
 

@@ -12,6 +12,7 @@
 //! Source: MCUboot, docs/design.md "Image format", and imgtool 2.5.0.
 
 use core::fmt;
+use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::byte_array::as_bytes;
@@ -184,6 +185,9 @@ pub struct Header {
 }
 
 impl Header {
+    /// Where the version stands in it: for whoever has no room for the rest.
+    pub const VERSION: Range<usize> = field::VERSION;
+
     /// From the first [`HEADER_LENGTH`] bytes of an image.
     pub fn parse(bytes: &[u8]) -> Result<Header, ImageError> {
         let Some(bytes) = bytes.first_chunk::<HEADER_LENGTH>() else {

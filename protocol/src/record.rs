@@ -4,6 +4,8 @@
 //! and read; each says by itself where it belongs, and is checked by its own CRC. All fields are little-endian.
 //! What the bytes mean is in docs/data.md.
 
+use core::fmt;
+
 use crate::byte_array::{Reader, Writer, as_bytes};
 use crate::frame::Crc32;
 use crate::image::Version;
@@ -588,18 +590,42 @@ impl LogSummary {
 
 as_bytes!(LogSummary);
 
-/// Where a program panicked.
+/// Where a program crashed: its version, and where each call that was under way returns to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CrashPlace {
-    /// Line of the source file; 0 for a fault without one.
-    pub line: u16,
-    /// The end of the file's name in UTF-8, closed by zeros.
-    pub file: [u8; Self::FILE],
-}
+pub struct CrashPlace(pub [u8; Self::LENGTH]);
 
 impl CrashPlace {
-    /// The most bytes of a file's name that are kept.
-    pub const FILE: usize = 24;
+    /// The most addresses that are kept.
+    pub const CALLS: usize = 9;
+    /// Bytes of it: the version as in an image's header, and the lower half of each address, the innermost first; zeros
+    /// behind them.
+    pub const LENGTH: usize = Version::LENGTH + 2 * Self::CALLS;
+    /// The upper half of each address: flash.
+    const FLASH: u32 = 0x0800_0000;
+
+    /// The program that crashed.
+    pub fn version(&self) -> Version {
+        self.0
+            .first_chunk()
+            .map_or(Version::default(), Version::from_bytes)
+    }
+
+    /// Addresses behind calls. One that is odd is of the instruction in front of it itself, which faulted.
+    pub fn calls(&self) -> impl Iterator<Item = u32> {
+        let (halves, _) = self.0[Version::LENGTH..].as_chunks();
+        let halves = halves.iter().map(|half| u16::from_le_bytes(*half));
+        halves
+            .take_while(|half| *half != 0)
+            .map(|half| Self::FLASH | u32::from(half))
+    }
+}
+
+impl fmt::Display for CrashPlace {
+    /// As `cargo xtask place` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.version())?;
+        self.calls().try_for_each(|call| write!(f, " {call:x}"))
+    }
 }
 
 /// How a logger is.
@@ -620,12 +646,9 @@ pub struct Health {
     pub drift: Option<i32>,
 }
 
-/// In the place of a drift that is not known.
-const NO_DRIFT: i32 = i32::MIN;
-
 impl Health {
     /// Bytes of this record.
-    pub const LENGTH: usize = 6 + 1 + 2 + 2 + 1 + 2 + CrashPlace::FILE + 4;
+    pub const LENGTH: usize = 6 + 1 + 2 + 2 + 1 + CrashPlace::LENGTH + 4;
 
     /// Field after field.
     pub fn to_bytes(self) -> [u8; Self::LENGTH] {
@@ -637,9 +660,8 @@ impl Health {
         to.put(&self.watchdog_resets.to_le_bytes());
         to.put(&self.crashes.to_le_bytes());
         to.put(&[self.crash.is_some().into()]);
-        to.put(&place.line.to_le_bytes());
-        to.put(&place.file);
-        to.put(&self.drift.unwrap_or(NO_DRIFT).to_le_bytes());
+        to.put(&place.0);
+        to.put(&self.drift.unwrap_or(Timekeeping::NO_DRIFT).to_le_bytes());
         bytes
     }
 
@@ -653,13 +675,11 @@ impl Health {
             crashes: u16::from_le_bytes(from.take()),
             crash: {
                 let [is_some] = from.take();
-                let place = CrashPlace {
-                    line: u16::from_le_bytes(from.take()),
-                    file: from.take(),
-                };
+                let place = CrashPlace(from.take());
                 (is_some != 0).then_some(place)
             },
-            drift: Some(i32::from_le_bytes(from.take())).filter(|drift| *drift != NO_DRIFT),
+            drift: Some(i32::from_le_bytes(from.take()))
+                .filter(|drift| *drift != Timekeeping::NO_DRIFT),
         }
     }
 }
@@ -668,6 +688,10 @@ as_bytes!(Health);
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
     use super::*;
 
     fn header() -> SegmentHeader {
@@ -766,15 +790,15 @@ mod tests {
             unreadable: 8,
         };
         assert_eq!(LogSummary::from_bytes(&summary.to_bytes()), summary);
+        let mut place = CrashPlace::default();
+        place.0[..12].copy_from_slice(&[1, 2, 3, 0, 0, 0, 0, 0, 0x34, 0x12, 0xCD, 0xAB]);
+        assert_eq!(place.to_string(), "1.2.3 8001234 800abcd");
         let health = Health {
             uptime: 9,
             reset: ResetCause::Crash,
             watchdog_resets: 1,
             crashes: 2,
-            crash: Some(CrashPlace {
-                line: 300,
-                file: *b"logger/src/main.rs\0\0\0\0\0\0",
-            }),
+            crash: Some(place),
             drift: Some(-2000),
         };
         assert_eq!(Health::from_bytes(&health.to_bytes()), health);

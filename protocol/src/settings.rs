@@ -201,6 +201,8 @@ pub enum Problem {
     TooLong,
     /// A text with control characters.
     NotPrintable,
+    /// With the others it takes more room than the memory for settings has.
+    NoRoom,
 }
 
 impl<'a> Kind<'a> {

@@ -264,7 +264,7 @@ fn health() -> impl Strategy<Value = Health> {
     (
         six_bytes(),
         any::<(u8, u16, u16)>(),
-        prop::option::of(any::<(u16, [u8; CrashPlace::FILE])>()),
+        prop::option::of(any::<[u8; CrashPlace::LENGTH]>()),
         prop::option::of(i32::MIN + 1..=i32::MAX),
     )
         .prop_map(
@@ -273,7 +273,7 @@ fn health() -> impl Strategy<Value = Health> {
                 reset: ResetCause::from_byte(reset),
                 watchdog_resets,
                 crashes,
-                crash: crash.map(|(line, file)| CrashPlace { line, file }),
+                crash: crash.map(CrashPlace),
                 drift,
             },
         )

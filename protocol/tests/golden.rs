@@ -293,10 +293,7 @@ fn responses_are_as_they_always_were() {
             reset: ResetCause::Watchdog,
             watchdog_resets: 2,
             crashes: 3,
-            crash: Some(CrashPlace {
-                line: 300,
-                file: *b"logger/src/main.rs\0\0\0\0\0\0",
-            }),
+            crash: Some(CrashPlace(*b"\x2c\x01logger/src/main.rs\0\0\0\0\0\0")),
             drift: Some(-2_000),
         })),
         "0501022a40e2010000000302000300012c016c6f676765722f7372632f6d61696e2e727300000000000030f8ffff",
@@ -466,5 +463,12 @@ fn refusals_are_as_they_always_were() {
             problem: Problem::NotPrintable,
         },
         "0500000c0305",
+    );
+    refused(
+        Refusal::Setting {
+            id: SettingId(3),
+            problem: Problem::NoRoom,
+        },
+        "0500000c0306",
     );
 }

@@ -121,18 +121,21 @@ test('settings come from a file, marked, and are written only when the person sa
   await expect(page.getByRole('alert')).toContainText('This is not a file of logger settings.');
 });
 
-test('a settings file may be dropped anywhere', async ({ page, device, chooser }) => {
+test('a settings file may be dropped anywhere, and leaves alone what it does not name', async ({ page, device, chooser }) => {
   const logger = new LoggerPage(page, chooser);
   await device.plug();
   await logger.connect();
   await logger.tab('Settings').click();
   const before = await nameField(page).inputValue();
   const { content } = await saved(page);
-  content.settings.find((entry) => entry.name.endsWith('Logger/Name')).value = 'Roof';
+  content.settings = content.settings.filter((entry) => entry.name.endsWith('Logger/Name'));
+  content.settings[0].value = 'Roof';
+  await page.getByLabel('Interval').fill('2.5');
   await logger.tab('Update').click();
   await logger.drop('settings.json', Buffer.from(JSON.stringify(content)));
   await expect(nameField(page)).toHaveValue('Roof');
-  await expect(page.getByText('1 setting differs from the logger.')).toBeVisible();
+  await expect(page.getByLabel('Interval')).toHaveValue('2.5');
+  await expect(page.getByText('2 settings differ from the logger.')).toBeVisible();
   await page.getByRole('button', { name: 'Revert' }).click();
   await expect(nameField(page)).toHaveValue(before);
 });
@@ -178,4 +181,25 @@ test('the details say how the logger is', async ({ page, device, chooser }) => {
   ]) {
     await expect(details).toHaveText(line);
   }
+});
+
+test('a cable that comes out while settings are written is said, and they are written when it is in again', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  await logger.tab('Settings').click();
+  const write = page.getByRole('button', { name: 'Write to the logger' });
+  const written = page.getByRole('status').filter({ hasText: 'Settings written' });
+  const uncertain = page.getByRole('alert').filter({ hasText: 'Whether the settings arrived is not certain.' });
+  await nameField(page).fill('Attic');
+  await write.click();
+  await device.unplug();
+  await expect(written.or(uncertain)).toBeVisible();
+  await device.plug();
+  await expect(logger.fact('state')).toHaveText('Recording');
+  await expect(uncertain, 'the logger was asked again').toHaveCount(0);
+  await nameField(page).fill('Loft');
+  await write.click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Loft');
+  await expect(written).toBeVisible();
 });

@@ -26,6 +26,7 @@ use host::device::Device;
 use host::firmware_file::FirmwareFile;
 use host::link::{Link, LinkError};
 use host::log::{self, Download, Loss};
+use host::protocol::frame::Crc32;
 use host::protocol::image::Version;
 use host::protocol::message::CommonRequest;
 use host::update::update;
@@ -33,10 +34,11 @@ use host::update::update;
 use bridge::BridgedLink;
 use faults::Moment;
 
-/// Offsets in EEPROM of the settings and of what the application remembers, and the NAND's blocks of the log: see
-/// docs/update.md.
-const SETTINGS: Range<usize> = 0x40..0x440;
-const MEMORY: Range<usize> = 0x440..0x4A8;
+/// Offsets in EEPROM of the settings' two copies: see docs/update.md.
+pub const SETTINGS: Range<usize> = 0x40..0x440;
+/// The same of what the application remembers.
+pub const MEMORY: Range<usize> = 0x440..0x540;
+/// The NAND's blocks of the log.
 const LOG_BLOCKS: Range<u32> = 24..1024;
 /// First address of the bootloader: where a factory image begins.
 const FLASH: u32 = 0x0800_0000;
@@ -220,6 +222,24 @@ pub fn download(conversation: &mut Conversation<EmulatedLink>) -> (Vec<Vec<u8>>,
         }
         (segments, lost)
     })
+}
+
+/// Puts a value into EEPROM as another firmware would have: both of its copies (docs/update.md), the second one newer than
+/// any that is there.
+pub fn keep_in_eeprom(machine: &mut Machine, copies: Range<usize>, value: &[u8]) {
+    let copy_size = copies.len() / 2;
+    for (sequence, place) in (u32::MAX / 4..).zip(copies.step_by(copy_size)) {
+        let mut bytes = [sequence.to_le_bytes(), (value.len() as u32).to_le_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let mut crc = Crc32::default();
+        crc.update(&bytes);
+        bytes.extend(crc.finish().to_le_bytes());
+        assert!(bytes.len() <= copy_size);
+        machine
+            .program_eeprom(place, &bytes)
+            .expect("it lies in EEPROM");
+    }
 }
 
 /// A log as CSV.

@@ -17,8 +17,8 @@ use host::protocol::record::{Channel, Health, Recording, ResetCause, Status};
 use host::protocol::settings::{Problem, SettingId};
 use host::settings::{Value, read, write};
 use logdock_tests::{
-    EmulatedLink, V1_0, connect, download, factory_logger, factory_logger_with, firmware, restart,
-    running, stage, utc,
+    EmulatedLink, MEMORY, V1_0, connect, download, factory_logger, factory_logger_with, firmware,
+    keep_in_eeprom, restart, running, stage, utc,
 };
 
 const INTERVAL: SettingId = SettingId(2);
@@ -494,7 +494,17 @@ fn it_knows_why_it_started_and_how_often_it_failed() {
         (crashed.reset, crashed.watchdog_resets, crashed.crashes),
         (ResetCause::Crash, 1, 1)
     );
-    assert!(crashed.crash.is_some());
+    let place = crashed.crash.unwrap();
+    assert_eq!(place.version(), V1_0);
+    // Calls that were under way lie in the application's slot.
+    println!("{place}");
+    assert!(place.calls().count() >= 2);
+    assert!(
+        place
+            .calls()
+            .skip(1)
+            .all(|call| (0x0800_7100..0x0801_0000).contains(&call))
+    );
 
     logdock_tests::restart(&mut conversation);
     let asked = block_on(read_health(&mut conversation)).unwrap();
@@ -512,6 +522,31 @@ fn it_knows_why_it_started_and_how_often_it_failed() {
         (kept.watchdog_resets, kept.crashes, kept.crash),
         (1, 1, crashed.crash)
     );
+}
+
+/// What a logger remembers has other fields in another firmware, behind or in place of the last ones.
+#[test]
+fn sessions_and_counters_survive_an_update_that_remembers_more_or_less() {
+    for length in [12, 40, 48, 100] {
+        let mut link = factory_logger();
+        link.run(seconds(1));
+        link.machine.power_off();
+        // First segment, session and watchdog resets, crashes.
+        let mut memory = vec![7, 0, 0, 0, 0x34, 0x12, 5, 0, 9, 0, 0, 0];
+        memory.resize(length, 0);
+        keep_in_eeprom(&mut link.machine, MEMORY, &memory);
+        link.machine.power_on();
+        link.run(seconds(5));
+        let (mut conversation, _) = connect(link);
+        let health = block_on(read_health(&mut conversation)).unwrap();
+        assert_eq!(
+            (health.watchdog_resets, health.crashes),
+            (5, 9),
+            "{length} bytes"
+        );
+        let records = records(&mut conversation);
+        assert_eq!(records[records.len() - 1].session, 0x1235);
+    }
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Settings: described by the logger, checked by it, kept through restarts, power cuts and updates.
 
+use std::time::Duration;
+
 use futures_executor::block_on;
 use host::conversation::TalkError;
 use host::protocol::message::{LoggerRequest, Refusal};
-use host::protocol::settings::{Problem, SettingId};
+use host::protocol::settings::{self as wire, Problem, SettingId};
 use host::settings::{FromFile, Kind, Setting, Value, from_file, read, to_file, write};
-use logdock_tests::{connect, factory_logger, updated_logger};
+use logdock_tests::{SETTINGS, connect, factory_logger, keep_in_eeprom, updated_logger};
 
 fn named<'a>(settings: &'a [Setting], name: &str) -> &'a Setting {
     settings
@@ -206,4 +208,42 @@ fn all_settings_at_their_longest_have_room_in_answers_and_in_memory() {
     link.machine.power_on();
     let (mut conversation, _) = connect(link);
     assert_eq!(values(&mut conversation), longest);
+}
+
+#[test]
+fn a_setting_that_has_no_room_is_refused_by_its_name_and_nothing_changes() {
+    let mut link = factory_logger();
+    let mut kept = Vec::new();
+    // Another firmware's settings take nearly all there is.
+    for id in 0x300..0x30C {
+        let setting = wire::Setting {
+            id: SettingId(id),
+            value: wire::Value::Text(&"x".repeat(32)),
+        };
+        kept.extend(setting.write(&mut [0; wire::MAX_SETTING]).unwrap());
+    }
+    link.run(Duration::from_secs(1));
+    link.machine.power_off();
+    keep_in_eeprom(&mut link.machine, SETTINGS, &kept);
+    link.machine.power_on();
+    let (mut conversation, _) = connect(link);
+    let before = block_on(read(&mut conversation)).unwrap();
+    let (interval, name) = (named(&before, "Interval").id, named(&before, "Name").id);
+    let inputs = before.iter().filter(|setting| setting.name == "Unit");
+    let mut changes = vec![(interval, Value::Number(20))];
+    changes.extend(inputs.map(|unit| (unit.id, Value::Text("eight by".into()))));
+    changes.push((name, Value::Text("Greenhouse 3, north end".into())));
+    assert_eq!(
+        block_on(write(&mut conversation, &changes)),
+        Err(TalkError::Refused(Refusal::Setting {
+            id: name,
+            problem: Problem::NoRoom
+        }))
+    );
+    assert_eq!(block_on(read(&mut conversation)).unwrap(), before);
+    // The others have room.
+    changes.pop();
+    block_on(write(&mut conversation, &changes)).unwrap();
+    let after = block_on(read(&mut conversation)).unwrap();
+    assert_eq!(named(&after, "Interval").value, Value::Number(20));
 }

@@ -4,7 +4,8 @@
 use emulator::machine::{Machine, Options};
 use emulator::time::Time;
 use emulator::usb_host::{ControlResult, HostSystem, Manners};
-use logdock_tests::built;
+use host::data::Decoder;
+use logdock_tests::{EmulatedLink, built, connect, download};
 
 const SYSTEMS: [HostSystem; 3] = [HostSystem::Linux, HostSystem::Windows, HostSystem::MacOs];
 
@@ -112,4 +113,49 @@ fn a_line_coding_of_another_length_is_refused_and_changes_nothing() {
         ]
     );
     assert!(answers(&mut machine));
+}
+
+/// Amperes that a machine takes over some time.
+fn current(machine: &mut Machine, seconds: u64) -> f64 {
+    let before = machine.charge();
+    machine.run_for(Time::from_millis(1000 * seconds)).unwrap();
+    (machine.charge() - before) / seconds as f64
+}
+
+#[test]
+fn a_suspended_logger_takes_no_more_than_it_may_goes_on_recording_and_wakes_with_the_bus() {
+    let mut machine = logger();
+    machine.usb_mut().attach();
+    assert!(is_configured_soon(&mut machine));
+    assert!(answers(&mut machine));
+    for round in 0..3 {
+        machine.usb_mut().suspend();
+        // 10 ms after the bus became idle (USB 2.0, 7.1.7.6).
+        machine.run_for(Time::from_millis(10 + round)).unwrap();
+        assert!(machine.usb().is_suspended());
+        // With what it records each second; the pull-up at D+ takes 0.2 mA more (7.2.3).
+        let suspended = current(&mut machine, 20);
+        assert!(suspended < 0.1e-3, "{} mA", suspended * 1e3);
+        if round == 1 {
+            machine.usb_mut().reset_port();
+            assert!(is_configured_soon(&mut machine));
+        } else {
+            machine.usb_mut().resume();
+            // 20 ms of resume, and 10 to recover.
+            machine.run_for(Time::from_millis(40)).unwrap();
+            assert!(!machine.usb().is_suspended() && machine.usb().is_configured());
+        }
+        assert!(answers(&mut machine), "round {round}");
+    }
+    assert_eq!(machine.usb().violations(), &[] as &[String]);
+    let (mut conversation, _) = connect(EmulatedLink::new(machine));
+    let (log, lost) = download(&mut conversation);
+    assert_eq!(lost, []);
+    let mut decoder = Decoder::new();
+    for bytes in &log {
+        if let Some(batch) = decoder.segment(bytes).unwrap() {
+            assert_eq!(batch.before.pause, 0);
+        }
+    }
+    assert!(decoder.verification().is_whole() && decoder.verification().records > 60);
 }

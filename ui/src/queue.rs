@@ -39,6 +39,11 @@ impl<T> Sender<T> {
         self.wake();
     }
 
+    /// Whether this is the only end that is left.
+    pub fn is_alone(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     fn wake(&self) {
         // Outside of the borrow: whoever wakes may look at once.
         let waker = self.0.borrow_mut().waker.take();

@@ -8,7 +8,7 @@ use host::conversation::TalkError;
 use host::csv::explain;
 use host::device::read_health;
 use host::log::read_summary;
-use protocol::record::{CrashPlace, Health, LogSummary};
+use protocol::record::{Health, LogSummary};
 use ui::task::spawn;
 
 use crate::logger::Logger;
@@ -31,9 +31,9 @@ async fn ask(logger: Logger) -> Result<(Health, LogSummary), TalkError> {
 }
 
 fn lines(health: &Health, log: &LogSummary) -> String {
-    let place = health.crash.map_or_else(String::new, |place| {
-        format!(", the latest at {}", place_text(&place))
-    });
+    let place = health
+        .crash
+        .map_or_else(String::new, |place| format!(", the latest at {place}"));
     let mut lines = [
         line("uptime", &format!("{} s", health.uptime / 1000)),
         line("started by", explain(health.reset)),
@@ -67,14 +67,4 @@ fn lines(health: &Health, log: &LogSummary) -> String {
 /// A line of the page's details (`src/view/details.rs`).
 fn line(name: &str, value: &str) -> String {
     format!("{name:12}{value}\n")
-}
-
-fn place_text(place: &CrashPlace) -> String {
-    let end = place.file.iter().position(|byte| *byte == 0);
-    let file = place.file.get(..end.unwrap_or(place.file.len()));
-    format!(
-        "{}:{}",
-        String::from_utf8_lossy(file.unwrap_or_default()),
-        place.line
-    )
 }

@@ -4,18 +4,19 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use host::link::{Link, LinkError};
-use js_sys::Uint8Array;
+use js_sys::{Function, Promise, Uint8Array};
 use ui::time::timer;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 #[wasm_bindgen]
 extern "C" {
     /// The logger, as the page lends it (`src/workbench.rs`).
     pub type SharedLogger;
 
-    /// Waits for a way to it; nothing when there is none now.
-    #[wasm_bindgen(method, catch)]
-    async fn lease(this: &SharedLogger) -> Result<JsValue, JsValue>;
+    /// Asks for a way to it; the answer is nothing when there is none now.
+    #[wasm_bindgen(method)]
+    fn lease(this: &SharedLogger, answer: &Function);
 
     /// Tells the page how its owner calls it.
     #[wasm_bindgen(method)]
@@ -28,14 +29,20 @@ extern "C" {
     /// That way (`src/lease.rs`, where its answers are explained).
     type Lease;
 
-    #[wasm_bindgen(method, catch)]
-    async fn send(this: &Lease, bytes: &[u8]) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method)]
+    fn send(this: &Lease, bytes: &[u8], answer: &Function);
 
-    #[wasm_bindgen(method, catch)]
-    async fn receive(this: &Lease, millis: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method)]
+    fn receive(this: &Lease, millis: u32, answer: &Function);
 
-    #[wasm_bindgen(method, catch)]
-    fn free(this: &Lease) -> Result<(), JsValue>;
+    #[wasm_bindgen(method)]
+    fn free(this: &Lease);
+}
+
+/// What is answered to a question.
+async fn answer(mut ask: impl FnMut(&Function)) -> JsValue {
+    let promise = Promise::new(&mut |answer, _| ask(&answer));
+    JsFuture::from(promise).await.unwrap_or_default()
 }
 
 /// What the page lent.
@@ -47,22 +54,21 @@ impl LentLink {
     /// # Errors
     /// [`LinkError::Lost`] when there is no logger, or it is being updated.
     pub(crate) async fn ask(logger: &SharedLogger) -> Result<LentLink, LinkError> {
-        match logger.lease().await {
-            Ok(lease) if !lease.is_undefined() => Ok(LentLink(lease.unchecked_into())),
-            _ => Err(LinkError::Lost),
+        let lease = answer(|answer| logger.lease(answer)).await;
+        if lease.is_undefined() {
+            return Err(LinkError::Lost);
         }
+        Ok(LentLink(lease.unchecked_into()))
     }
 }
 
 impl Drop for LentLink {
     fn drop(&mut self) {
-        // In the middle of an answer it cannot: the lease ends by itself then.
-        let _ = self.0.free();
+        self.0.free();
     }
 }
 
-fn bytes(answer: Result<JsValue, JsValue>) -> Result<Vec<u8>, LinkError> {
-    let answer = answer.map_err(|_| LinkError::Lost)?;
+fn bytes(answer: JsValue) -> Result<Vec<u8>, LinkError> {
     if let Some(words) = answer.as_string() {
         return Err(LinkError::System(words));
     }
@@ -72,12 +78,12 @@ fn bytes(answer: Result<JsValue, JsValue>) -> Result<Vec<u8>, LinkError> {
 
 impl Link for LentLink {
     async fn send(&mut self, sent: &[u8]) -> Result<(), LinkError> {
-        bytes(self.0.send(sent).await).map(drop)
+        bytes(answer(|answer| self.0.send(sent, answer)).await).map(drop)
     }
 
     async fn receive(&mut self, timeout: Duration) -> Result<Vec<u8>, LinkError> {
         let millis = timeout.as_millis().try_into().unwrap_or(u32::MAX);
-        bytes(self.0.receive(millis).await)
+        bytes(answer(|answer| self.0.receive(millis, answer)).await)
     }
 
     /// Only the page waits for loggers.

@@ -131,7 +131,15 @@ impl Settings {
         spawn(async move {
             let result = async { read(&mut self.logger.talk().await?).await };
             match result.await {
-                Ok(settings) => self.take(settings),
+                Ok(settings) => {
+                    self.take(settings);
+                    self.written.update(|written| {
+                        // Whether they arrived is certain now: what did not stands in the form still, marked.
+                        if let Some(Written::Failed(_)) = written {
+                            *written = None;
+                        }
+                    });
+                }
                 Err(error) => self.known.update(|known| match known {
                     // What was read before is shown on.
                     Known::All(_) => {}
@@ -178,7 +186,7 @@ impl Settings {
         });
     }
 
-    /// Takes a file: its values stand in the form then, and the rest as the logger has it.
+    /// Takes a file: its values stand in the form then, and of what it does not name what stood there before.
     pub(crate) fn take_file(self, file: File) {
         spawn(async move {
             let entries = file::entries(&file).await;
@@ -188,7 +196,10 @@ impl Settings {
                 (Some(entries), Some(settings)) => match from_file(&entries, &settings) {
                     Err(not) => Taken::Not(not),
                     Ok(FromFile { changes, unknown }) => {
-                        self.put_all(|setting| setting.value.clone());
+                        self.written.set(None);
+                        self.drafts.update(|drafts| {
+                            drafts.retain(|(id, _)| !entries.iter().any(|entry| entry.id == id.0));
+                        });
                         for (id, value) in &changes {
                             let setting = settings.iter().find(|setting| setting.id == *id);
                             if let Some(setting) = setting {

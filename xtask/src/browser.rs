@@ -34,6 +34,7 @@ pub fn test(project: &Project) -> Result<Tally> {
     build_virtual_logger(project)?;
     let month = recorded_month(project)?;
     let chromium = setup::browser(project).context("no browser was found")?;
+    let firefox = setup::firefox(project).context("no Firefox was found")?;
 
     let mut tests = private(project)?;
     tests
@@ -43,7 +44,8 @@ pub fn test(project: &Project) -> Result<Tally> {
         .env("LOGDOCK_FIRMWARE", project.firmware_files())
         .env("LOGDOCK_VIRTUAL", project.virtual_logger())
         .env("LOGDOCK_MONTH", month)
-        .env("LOGDOCK_CHROMIUM", chromium);
+        .env("LOGDOCK_CHROMIUM", chromium)
+        .env("LOGDOCK_FIREFOX", firefox);
     count(&mut tests, read_playwright)
 }
 

@@ -29,7 +29,7 @@ pub enum Suite {
     Firmware,
     /// Power cuts at the firmware's operations on flash, EEPROM and NAND
     Faults,
-    /// The page in a real browser with the virtual logger
+    /// The page in real browsers with the virtual logger
     Browser,
 }
 
@@ -76,6 +76,7 @@ impl Suite {
                 Need::NpmPackages,
                 Need::WasmOpt,
                 Need::Browser,
+                Need::Firefox,
                 Need::Network,
             ],
         }

@@ -80,6 +80,11 @@ impl Port {
         (self.mode(pin) == MODE_OUTPUT && !(high && open_drain)).then_some(high)
     }
 
+    /// Whether a pin that nobody drives is pulled low.
+    pub(crate) fn pulls_down(&self, pin: usize) -> bool {
+        self.pupdr >> (2 * pin) & 3 == 2
+    }
+
     /// `levels`: what the board drives, where `driven` has a bit.
     pub(crate) fn inputs(&self, levels: u16, driven: u16) -> u32 {
         (0..16)

@@ -691,7 +691,13 @@ impl Chip {
         // MOSI floats high when the pin is not SPI's, and MISO is not looked at when its pin is not.
         let out = if output { out } else { 0xFF };
         let answer = self.board.nand.exchange(out, at, &mut self.faults);
-        if input { answer } else { 0xFF }
+        match () {
+            () if !input => 0xFF,
+            () if self.board.nand.drives() => answer,
+            // Nobody holds MISO: the chip's own pull does, if there is one.
+            () if self.ports[0].pulls_down(6) => 0x00,
+            () => 0xFF,
+        }
     }
 
     fn spi_event(&self) -> Option<Time> {

@@ -46,6 +46,7 @@ mod istr {
 mod cntr {
     pub const FRES: u16 = 1 << 0;
     pub const PDWN: u16 = 1 << 1;
+    pub const LPMODE: u16 = 1 << 2;
     pub const FSUSP: u16 = 1 << 3;
     pub const RESUME: u16 = 1 << 4;
     /// L1RESUME and L1REQM: link power management, which is not modelled.
@@ -143,7 +144,13 @@ impl Usb {
             self.activity = now;
             self.missed = 0;
         }
+        let came = on && !self.clock;
         self.clock = on;
+        if came && self.in_reset && self.watches_bus() {
+            // It goes on, and is seen now.
+            self.clear_endpoints();
+            self.istr |= istr::RESET;
+        }
     }
 
     /// Whether a host sees a full-speed device: transceiver on, pull-up on D+. That takes no clock; answering does.
@@ -168,8 +175,14 @@ impl Usb {
     fn feel(&mut self) {
         if !self.clock && self.cntr & (cntr::PDWN | cntr::FRES) == 0 && self.cntr & cntr::FSUSP != 0
         {
-            self.istr |= istr::WKUP;
+            self.wake();
         }
+    }
+
+    /// The hardware ends its low-power mode by itself.
+    fn wake(&mut self) {
+        self.istr |= istr::WKUP;
+        self.cntr &= !cntr::LPMODE;
     }
 
     fn watches_bus(&self) -> bool {
@@ -199,7 +212,7 @@ impl Usb {
 
     fn bus_active(&mut self, now: Time) {
         if self.missed >= 3 || self.cntr & cntr::FSUSP != 0 {
-            self.istr |= istr::WKUP;
+            self.wake();
         }
         self.activity = now;
         self.missed = 0;

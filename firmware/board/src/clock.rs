@@ -22,6 +22,8 @@ pub struct Clock {
     /// Cycles that do not make up a millisecond yet.
     cycles: Cell<u32>,
     millis: Cell<u64>,
+    #[cfg(feature = "stm32l052")]
+    paused: bool,
 }
 
 impl Clock {
@@ -36,6 +38,8 @@ impl Clock {
             syst,
             cycles: Cell::new(0),
             millis: Cell::new(0),
+            #[cfg(feature = "stm32l052")]
+            paused: false,
         }
     }
 
@@ -44,12 +48,20 @@ impl Clock {
     pub(crate) fn pause(&mut self) {
         self.millis();
         self.syst.disable_counter();
+        self.paused = true;
+    }
+
+    /// Whether the core runs at full speed.
+    #[cfg(feature = "stm32l052")]
+    pub(crate) fn is_running(&self) -> bool {
+        !self.paused
     }
 
     /// The core runs at full speed again.
     #[cfg(feature = "stm32l052")]
     pub(crate) fn resume(&mut self) {
         self.syst.enable_counter();
+        self.paused = false;
     }
 
     /// Milliseconds at full speed since start.

@@ -1,26 +1,27 @@
 //! The place of a crash, kept over the reset in RAM that neither program uses for anything else.
 //!
-//! Names and lines of source files would take 2.3 KB of flash, so it is kept as addresses: the low half, 0x0800 being
-//! the high half of all of them, as four hexadecimal digits each. `addr2line` finds the lines in the program's ELF file.
+//! Names and lines of source files would take 2.3 KB of flash, so it is kept as addresses. `cargo xtask place` finds the
+//! lines in the program's ELF file.
 
 use core::mem;
 use core::ptr;
 
+use protocol::image::{Header, Version};
 use protocol::record::CrashPlace;
 
-use crate::memory_map::{APPLICATION_SIZE, APPLICATION_VECTORS, CRASH, CRASH_SIZE};
+use crate::memory_map::{APPLICATION, APPLICATION_SIZE, APPLICATION_VECTORS, CRASH, CRASH_SIZE};
 
 /// As it lies in RAM.
 #[repr(C)]
 struct Record {
     /// [`MAGIC`], when there was a crash.
-    magic: u32,
-    place: [u8; CrashPlace::FILE],
+    magic: u16,
+    place: CrashPlace,
 }
 
 const _: () = assert!(mem::size_of::<Record>() == CRASH_SIZE as usize);
 
-const MAGIC: u32 = u32::from_le_bytes(*b"LDcr");
+const MAGIC: u16 = u16::from_le_bytes(*b"Cr");
 const RECORD: *mut Record = CRASH as *mut Record;
 
 /// Keeps where the program is, for the next start: where each call that is under way returns to, the innermost first. For
@@ -37,14 +38,17 @@ pub(crate) fn keep_fault(address: u32) {
 }
 
 fn keep_from(fault: Option<u32>) {
-    let mut place = [0; CrashPlace::FILE];
+    let mut place = CrashPlace::default();
+    let (version, calls) = place.0.split_at_mut(Version::LENGTH);
+    let header = APPLICATION + Header::VERSION.start as u32;
+    for (byte, address) in version.iter_mut().zip(header..) {
+        // SAFETY: a byte of the header in front of the application; flash can be read at any time.
+        *byte = unsafe { ptr::read_volatile(address as *const u8) };
+    }
+    let fault = fault.map(|address| address | 1);
     let addresses = fault.into_iter().chain(return_addresses());
-    // Four digits and a space.
-    for (text, address) in place.chunks_mut(5).zip(addresses) {
-        text.fill(b' ');
-        for (index, digit) in text.iter_mut().take(4).enumerate() {
-            *digit = b"0123456789abcdef"[(address >> (12 - 4 * index)) as usize & 0xF];
-        }
+    for (half, address) in calls.as_chunks_mut().0.iter_mut().zip(addresses) {
+        *half = (address as u16).to_le_bytes();
     }
     let magic = MAGIC;
     // SAFETY: an aligned place in RAM, outside of what the linker gives to either program.
@@ -78,8 +82,5 @@ pub(crate) fn take() -> Option<CrashPlace> {
     let record = unsafe { ptr::read_volatile(RECORD) };
     // SAFETY: the same place.
     unsafe { ptr::write_volatile(&raw mut (*RECORD).magic, 0) };
-    (record.magic == MAGIC).then_some(CrashPlace {
-        line: 0,
-        file: record.place,
-    })
+    (record.magic == MAGIC).then_some(record.place)
 }

@@ -35,24 +35,34 @@ impl Port {
         })
     }
 
-    /// Switches the port and the core's speed when a cable was plugged or pulled since the last call: whether there is one,
-    /// and the port is on.
+    /// Whether there is a cable, and a computer at its other end that has not suspended the bus, or wakes it.
+    #[cfg(feature = "stm32l052")]
+    pub fn is_awake(&self) -> bool {
+        inputs::usb_powered() && !self.wire.is_suspended()
+    }
+
+    /// Switches the port and the core's speed when a cable was plugged or pulled since the last call, or the bus was suspended
+    /// or is woken: whether [`Port::is_awake`], and everything runs.
     ///
-    /// [`inputs::Inputs::start`] must have been called. Without a cable nothing else here may be.
+    /// [`inputs::Inputs::start`] must have been called. When it is not awake nothing else here may be.
     #[cfg(feature = "stm32l052")]
     pub fn follow_cable(&mut self, clock: &mut Clock) -> bool {
         let powered = inputs::usb_powered();
-        if powered != self.wire.is_on() {
-            if powered {
-                clock.full_speed();
-                self.wire.switch_on();
-            } else {
-                self.wire.switch_off();
-                self.server.reset();
-                clock.battery_speed();
+        if !powered && self.wire.is_on() {
+            self.wire.switch_off();
+            self.server.reset();
+        }
+        let awake = self.is_awake();
+        if awake != clock.is_running() {
+            match awake {
+                true => clock.full_speed(),
+                false => clock.battery_speed(),
             }
         }
-        powered
+        if awake && !self.wire.is_on() {
+            self.wire.switch_on();
+        }
+        awake
     }
 
     /// Moves what can be moved: a few packets each way and their requests.

@@ -69,8 +69,8 @@ static CONFIGURATION: [u8; 98] = [
     9, 4, 1, 0, 2, 0x0A, 0, 0, 0,
     7, 5, endpoint::SERIAL as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
     7, 5, endpoint::SERIAL as u8, 2, PACKET as u8, 0, 0,
-    // Interface 2: the vendor's own.
-    9, 4, VENDOR_INTERFACE, 0, 2, 0xFF, 0, 0, 0,
+    // Interface 2: the vendor's own, of a kind that bridges' are not: the page looks for this one (assets/web-usb.js).
+    9, 4, VENDOR_INTERFACE, 0, 2, 0xFF, b'L', b'D', 0,
     7, 5, endpoint::VENDOR as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
     7, 5, endpoint::VENDOR as u8, 2, PACKET as u8, 0, 0,
 ];
@@ -291,6 +291,7 @@ impl Usb {
     /// Leaves the bus and stops its clock. Whatever was under way is over: it is no longer configured.
     pub fn switch_off(&mut self) {
         self.configured = false;
+        self.suspended = false;
         USB.bcdr().write_value(Bcdr(0));
         USB.cntr().write(|w| {
             w.set_fres(true);
@@ -318,6 +319,17 @@ impl Usb {
         USB.bcdr().write(|w| w.set_dppu(true));
     }
 
+    /// Whether the bus is suspended, and wants nothing. The clock that USB needs may stand still then: the bus is felt
+    /// without it.
+    #[cfg(feature = "stm32l052")]
+    pub fn is_suspended(&self) -> bool {
+        // One that is switched off cannot be asked, and is not suspended.
+        self.suspended && {
+            let events = USB.istr().read();
+            !(events.wkup() || events.reset() || events.susp() || events.ctr())
+        }
+    }
+
     /// Does what the bus asks for; to be called often, at least every 10 ms while a computer enumerates.
     #[inline(never)]
     pub fn poll(&mut self, _: &Clock) {
@@ -337,6 +349,8 @@ impl Usb {
             seen.set_susp(false);
             USB.istr().write_value(seen);
             USB.cntr().modify(|w| w.set_fsusp(true));
+            // In a second step (RM0376, "Suspend/Resume events"). The hardware ends it when the bus wakes.
+            USB.cntr().modify(|w| w.set_lpmode(true));
             self.suspended = true;
         } else if events.ctr() {
             self.transfer();

@@ -121,7 +121,7 @@ fn main() -> ! {
             }
         } else {
             let deadline = logger.deadline();
-            power.stop_until(&sampler.rtc, deadline);
+            power.stop_until(&sampler.rtc, &port, deadline);
         }
     }
     logger.record();

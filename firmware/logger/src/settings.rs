@@ -450,6 +450,14 @@ impl SettingsStore {
         let mut bytes = merged();
         while bytes.next(eeprom).is_some() {
             length += 1;
+            if length > PLACE.capacity() {
+                // What was kept had room, and comes first.
+                let setting = Setting::take(&bytes.window);
+                return Err(Refusal::Setting {
+                    id: setting.map_or(SettingId(0), |(setting, _)| setting.id),
+                    problem: Problem::NoRoom,
+                });
+            }
         }
         let mut bytes = merged();
         PLACE

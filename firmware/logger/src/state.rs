@@ -7,15 +7,17 @@ use update::twin::Twin;
 
 use crate::settings::SETTINGS_END;
 
-/// Bytes in EEPROM: first segment, session, watchdog resets, crashes, the line of the latest one, two flags, and the
-/// place of that crash; in whole words.
-const LENGTH: usize = 4 + 4 * 2 + 4 + CrashPlace::FILE;
+/// Bytes in EEPROM: first segment, session, watchdog resets, crashes, two flags of one byte each, and the place of the
+/// latest crash; in whole words.
+const LENGTH: usize = 4 + 3 * 2 + 2 + CrashPlace::LENGTH + 2;
 
 /// Where it is kept.
 const PLACE: Twin = Twin {
     offset: SETTINGS_END,
-    copy_size: 12 + LENGTH as u32,
+    // More than this version takes: one that remembers more finds both copies where they are.
+    copy_size: 128,
 };
+const _: () = assert!(LENGTH <= PLACE.capacity());
 
 /// What is remembered.
 pub struct State {
@@ -34,25 +36,26 @@ pub struct State {
 }
 
 impl State {
-    /// As it was kept; a new logger has none yet, and begins with zeros.
+    /// As it was kept, by whichever version: what another one does not keep is zeros here, as all is in a new logger.
     #[inline(never)]
     pub fn load(eeprom: &impl Eeprom) -> State {
         let mut words = [[0; 4]; LENGTH / 4];
-        PLACE.load(eeprom, &mut words);
-        let [first, a, b, flags, file @ ..] = &words;
+        let kept = PLACE.find(eeprom).unwrap_or_default();
+        let bytes = words.as_flattened_mut().iter_mut();
+        // More than there is reads as nothing.
+        for (offset, byte) in (0..kept.length).zip(bytes) {
+            kept.read(eeprom, offset, core::slice::from_mut(byte));
+        }
+        let [first, a, b, place @ ..] = &words;
         let half = |word: &[u8; 4], at: usize| u16::from_le_bytes([word[at], word[at + 1]]);
-        let mut place = CrashPlace {
-            line: half(b, 2),
-            ..CrashPlace::default()
-        };
-        place.file.copy_from_slice(file.as_flattened());
+        let place = place.as_flattened().first_chunk().copied().map(CrashPlace);
         State {
             first: u32::from_le_bytes(*first),
             session: half(a, 0),
             watchdog_resets: half(a, 2),
             crashes: half(b, 0),
-            crash: (flags[1] != 0).then_some(place),
-            started: flags[0] != 0,
+            crash: place.filter(|_| b[3] != 0),
+            started: b[2] != 0,
             reset: ResetCause::Other,
         }
     }
@@ -63,14 +66,14 @@ impl State {
         let pair = |low: u16, high: u16| (u32::from(low) | u32::from(high) << 16).to_le_bytes();
         let place = self.crash.unwrap_or_default();
         let mut words = [[0; 4]; LENGTH / 4];
-        let (numbers, file) = words.split_at_mut(4);
-        numbers.copy_from_slice(&[
-            self.first.to_le_bytes(),
-            pair(self.session, self.watchdog_resets),
-            pair(self.crashes, place.line),
-            [self.started.into(), self.crash.is_some().into(), 0, 0],
-        ]);
-        file.as_flattened_mut().copy_from_slice(&place.file);
+        let [first, a, b, rest @ ..] = &mut words;
+        let [low, high] = self.crashes.to_le_bytes();
+        *first = self.first.to_le_bytes();
+        *a = pair(self.session, self.watchdog_resets);
+        *b = [low, high, self.started.into(), self.crash.is_some().into()];
+        if let Some(bytes) = rest.as_flattened_mut().first_chunk_mut() {
+            *bytes = place.0;
+        }
         PLACE
             .save(eeprom, &words)
             .map_err(|WriteFailed| Refusal::Storage(StorageError::WriteFailed))

@@ -214,6 +214,11 @@ impl Usart {
         inputs::usb_powered()
     }
 
+    /// A line is never suspended.
+    pub fn is_suspended(&self) -> bool {
+        false
+    }
+
     /// What came, if anything did: how many bytes.
     pub fn receive(&mut self, packet: &mut [u8; PACKET]) -> Option<usize> {
         // It counts down, and never stays at zero.

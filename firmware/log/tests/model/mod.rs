@@ -14,7 +14,8 @@ use std::sync::Once;
 use datalog::recorder::{Recorder, Rules, Sample, Source};
 use datalog::ring::{BLOCK_SEGMENTS, Trouble};
 use protocol::record::{
-    CHANNELS, ChannelLayout, ChannelSet, Layout, LayoutReason, SEGMENT, Segment, SegmentKind, Timekeeping,
+    CHANNELS, ChannelLayout, ChannelSet, Layout, LayoutReason, SEGMENT, Segment, SegmentKind,
+    Timekeeping,
 };
 use update::memory::{NAND_BLOCK_PAGES, NAND_PAGE, Nand, Unreadable, WriteFailed};
 
