@@ -5,6 +5,7 @@ importScripts('./helper.js');
 
 const started = wasm_bindgen({ module_or_path: './helper_bg.wasm' });
 let firmware;
+let offers;
 /** Copies of logs, by the serial numbers of their loggers. */
 const logs = new Map();
 
@@ -26,6 +27,30 @@ const answers = {
     }
     return [firmware.version(), firmware.digest(), firmware.image(), firmware.trailer()];
   },
+  /**
+   * What is newer for a logger in the maker's catalogue, as `Offers.newer` says it, and why the catalogue or a part of it
+   * could not be used.
+   */
+  async offer(ids, running, language) {
+    offers?.free();
+    offers = undefined;
+    let text;
+    try {
+      const response = await fetch('./firmware/catalogue.json', { cache: 'no-cache' });
+      if (!response.ok) return [[], 'not there'];
+      text = await response.text();
+    } catch {
+      return [[], 'not loaded'];
+    }
+    try {
+      offers = new wasm_bindgen.Offers(text);
+    } catch (why) {
+      return [[], why];
+    }
+    return [offers.newer(ids, running, language), offers.ignored()];
+  },
+  /** Reads a firmware file that the catalogue may list. */
+  listed: (name, bytes) => offers?.objection(name, bytes) ?? answers.read(name, bytes),
   /** Why a logger would not take the file that was read last. */
   objection: (numbers, ids) => firmware.objection(numbers, ids),
 

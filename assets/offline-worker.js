@@ -32,6 +32,10 @@ addEventListener('fetch', (event) => {
   const answer = async () => {
     // The page itself comes from the network as long as there is one: it names the files of its build.
     if (request.mode === 'navigate') return fetch(request).catch(() => caches.match('./index.html'));
+    // What the maker offers may be newer than the page.
+    if (new URL(request.url).pathname.includes('/firmware/')) {
+      return fetchAndKeep(request).catch(() => caches.match(request));
+    }
     return (await caches.match(request)) ?? fetchAndKeep(request);
   };
   event.respondWith(answer());

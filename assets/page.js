@@ -44,6 +44,10 @@
       await load();
       return open(...logger);
     },
+    /** Has WebUSB take the place of Web Serial, where there is one and not the other. */
+    async findPorts() {
+      if (!navigator.serial && navigator.usb) await import('./web-usb.js');
+    },
     /** Whether the computer must not fall asleep; where that cannot be asked for, it may. */
     stayAwake(on) {
       awake = awake

@@ -22,6 +22,10 @@ extern "C" {
         records: &Element,
     ) -> Promise;
 
+    /// Has WebUSB take the place of Web Serial, where there is one and not the other.
+    #[wasm_bindgen(js_namespace = logdock, js_name = findPorts)]
+    pub(crate) fn find_ports() -> Promise;
+
     /// Whether the computer must not fall asleep.
     #[wasm_bindgen(js_namespace = logdock, js_name = stayAwake)]
     pub(crate) fn stay_awake(on: bool);

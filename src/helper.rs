@@ -1,4 +1,5 @@
-//! The page's helper, a Worker that is loaded when it is first asked: firmware files are read and checked there.
+//! The page's helper, a Worker that is loaded when it is first asked: firmware files are read and checked there, and
+//! the maker's catalogue.
 //!
 //! What it answers is only passed on here.
 
@@ -14,7 +15,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::browser::ask;
-use crate::logger::{Firmware, Unreadable};
+use crate::logger::{Firmware, Offer, Unreadable};
+use ui::text::language;
 
 /// The helper could not be loaded, or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +31,22 @@ async fn answer(question: &str, values: &[&JsValue]) -> Result<JsValue, NoHelp> 
     JsFuture::from(ask(&whole)).await.map_err(|_| NoHelp)
 }
 
-/// Reads a firmware file: a `File` or its bytes.
+/// Reads a firmware file: a `File`.
 pub(crate) async fn read(name: &str, content: &JsValue) -> Result<Rc<Firmware>, Unreadable> {
-    let answer = answer("read", &[&name.into(), content])
+    read_as("read", name, content).await
+}
+
+/// Reads one that came from beside the page, by its bytes; one that the catalogue lists has to be the one that it means.
+pub(crate) async fn read_listed(name: &str, bytes: &[u8]) -> Result<Rc<Firmware>, Unreadable> {
+    read_as("listed", name, &Uint8Array::from(bytes)).await
+}
+
+async fn read_as(
+    question: &str,
+    name: &str,
+    content: &JsValue,
+) -> Result<Rc<Firmware>, Unreadable> {
+    let answer = answer(question, &[&name.into(), content])
         .await
         .map_err(|NoHelp| Unreadable::NoHelp)?;
     if let Some(why) = answer.as_string() {
@@ -51,6 +66,33 @@ pub(crate) async fn read(name: &str, content: &JsValue) -> Result<Rc<Firmware>, 
             trailer: parts.get(3).as_f64().unwrap_or_default() as u32,
         },
     }))
+}
+
+/// What the catalogue has for a logger, and what is wrong with the catalogue, for its maker.
+pub(crate) async fn offer(device: &Device) -> (Option<Offer>, String) {
+    let ids = [device.target.vendor_id.0, device.target.class_id.0].concat();
+    let running = device.running.map(|running| running.version.to_bytes());
+    let (ids, running) = (
+        Uint8Array::from(&ids[..]),
+        Uint8Array::from(running.as_ref().map_or(&[][..], |version| version)),
+    );
+    let Ok(answer) = answer("offer", &[&ids, &running, &language().into()]).await else {
+        return (None, String::new());
+    };
+    let answer: Array = answer.unchecked_into();
+    let newer: Array = answer.get(0).unchecked_into();
+    let [version, file, date, notes] =
+        [0, 1, 2, 3].map(|index| newer.get(index).as_string().unwrap_or_default());
+    let offer = Offer {
+        version,
+        file,
+        date,
+        notes,
+    };
+    (
+        Some(offer).filter(|offer| !offer.file.is_empty()),
+        answer.get(1).as_string().unwrap_or_default(),
+    )
 }
 
 /// Why a logger would not take the file that was read last; none when it will.

@@ -23,7 +23,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{File, SerialPort};
 
 use crate::browser::{on_opened, stay_awake};
-use crate::helper::{NoHelp, objection, read};
+use crate::helper::{NoHelp, objection, offer, read, read_listed};
 use crate::lease::Lent;
 use crate::link::PortEvent;
 use crate::link::serial::{ask, serial};
@@ -44,7 +44,7 @@ const SETTINGS_FILE: &str = ".json";
 /// In the page's address, it asks for the virtual logger.
 const VIRTUAL: &str = "#virtual-logger";
 /// An update to try on it, beside the page.
-const SAMPLE: (&str, &str) = ("logger-1.1.0.hex", "./firmware/logger-1.1.0.hex");
+const SAMPLE: &str = "logger-1.1.0.hex";
 
 /// Whether there is a logger to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +129,18 @@ pub(crate) enum Chosen {
     },
 }
 
+impl Chosen {
+    /// The file's name, when there is one file.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Chosen::Nothing => None,
+            Chosen::Reading(name) => Some(name),
+            Chosen::Refused { name, .. } => name.as_deref(),
+            Chosen::Whole { file, .. } => Some(&file.name),
+        }
+    }
+}
+
 /// A firmware file that is whole.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Firmware {
@@ -136,6 +148,19 @@ pub(crate) struct Firmware {
     pub(crate) name: String,
     /// The image in it.
     pub(crate) upload: Upload,
+}
+
+/// Newer firmware for this logger, as the maker's catalogue says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// Its version.
+    pub(crate) version: String,
+    /// The file beside the page.
+    pub(crate) file: String,
+    /// The day of its release.
+    pub(crate) date: String,
+    /// What is new, in the maker's words.
+    pub(crate) notes: String,
 }
 
 /// Whether the logger will take the chosen file.
@@ -325,6 +350,10 @@ pub(crate) struct State {
     pub(crate) chosen: Signal<Chosen>,
     /// Whether this logger takes that file.
     pub(crate) verdict: Signal<Verdict>,
+    /// What the maker offers that is newer than what runs.
+    pub(crate) offer: Signal<Option<Offer>>,
+    /// What is wrong with the maker's catalogue.
+    pub(crate) catalogue: Signal<String>,
     /// The update.
     pub(crate) course: Signal<Option<Course>>,
     /// A version on trial that this page found and confirmed, without an update of its own.
@@ -369,6 +398,8 @@ impl Logger {
             health: Signal::new(changes, String::new()),
             chosen: Signal::new(changes, Chosen::Nothing),
             verdict: Signal::new(changes, Verdict::Open),
+            offer: Signal::new(changes, None),
+            catalogue: Signal::new(changes, String::new()),
             course: Signal::new(changes, None),
             confirmed: Signal::new(changes, None),
             virtual_logger: Signal::new(
@@ -445,19 +476,39 @@ impl Logger {
 
     /// Takes the update that is there to be tried, as if it had been dropped.
     pub(crate) fn choose_sample(self) {
+        self.choose_beside(SAMPLE.into());
+    }
+
+    /// Takes a firmware file from beside the page, as if it had been dropped.
+    pub(crate) fn choose_beside(self, name: String) {
         if self.is_updating() {
             return;
         }
-        let (name, address) = SAMPLE;
         self.course.set(None);
-        self.set_chosen(Chosen::Reading(name.into()));
+        self.set_chosen(Chosen::Reading(name.clone()));
         spawn(async move {
             let began = now();
-            let read = match fetch(address).await {
-                Ok(bytes) => read(name, &Uint8Array::from(&bytes[..])).await,
+            let read = match fetch(&["./firmware/", &name].concat()).await {
+                Ok(bytes) => read_listed(&name, &bytes).await,
                 Err(_) => Err(Unreadable::NotLoaded),
             };
-            self.take(name, read, began);
+            self.take(&name, read, began);
+        });
+    }
+
+    /// Asks what the maker offers this logger. The virtual one has its sample.
+    fn look_for_newer(self) {
+        self.offer.set(None);
+        let Some(device) = self.device.get().filter(|_| !self.wants_virtual()) else {
+            return;
+        };
+        spawn(async move {
+            let (offer, wrong) = offer(&device).await;
+            // Another logger may have been plugged in, or this one updated.
+            if self.device.with(|now| now.as_ref() == Some(&device)) {
+                self.offer.set(offer);
+                self.catalogue.set(wrong);
+            }
         });
     }
 
@@ -549,6 +600,7 @@ impl Logger {
     pub(crate) fn set_device(self, device: Option<Device>) {
         self.device.set(device);
         self.judge();
+        self.look_for_newer();
     }
 
     fn set_chosen(self, chosen: Chosen) {

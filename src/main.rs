@@ -31,7 +31,9 @@ mod start {
     use ui::task::spawn;
     use ui::text::load_language;
     use wasm_bindgen::prelude::*;
+    use wasm_bindgen_futures::JsFuture;
 
+    use crate::browser::find_ports;
     use crate::logger::Logger;
     use crate::view::shell::shell;
 
@@ -40,6 +42,8 @@ mod start {
     fn start() {
         spawn(async {
             load_language().await;
+            // Where that fails there is no way to a logger, and the page says so.
+            let _ = JsFuture::from(find_ports()).await;
             let (logger, changed) = Logger::new();
             mount([(shell(logger), body())], changed);
         });

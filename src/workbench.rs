@@ -24,10 +24,17 @@ extern "C" {
     #[derive(Clone, PartialEq)]
     pub(crate) type Workbench;
 
-    /// How things stand: whether the logger answers, whether it is being updated, whether its details are looked at, and
-    /// its serial number.
+    /// How things stand: whether the logger answers, whether it is being updated, whether its details and
+    /// whether its records are looked at, and its serial number.
     #[wasm_bindgen(method)]
-    fn changed(this: &Workbench, connected: bool, updating: bool, detailed: bool, serial: &str);
+    fn changed(
+        this: &Workbench,
+        connected: bool,
+        updating: bool,
+        detailed: bool,
+        recorded: bool,
+        serial: &str,
+    );
 
     /// Takes a file of settings.
     #[wasm_bindgen(method, js_name = takeSettings)]
@@ -104,16 +111,23 @@ pub(crate) fn follow(logger: Logger) -> View {
             is_connected,
             logger.is_updating(),
             logger.is_detailed.get(),
+            logger.tab.get() == Tab::Records,
             serial,
         )
     };
     all([
         choose(
             standing,
-            |(there, is_connected, is_updating, is_detailed, serial)| {
+            |(there, is_connected, is_updating, is_detailed, has_records, serial)| {
                 if let Some(workbench) = there {
                     let serial = serial.as_deref().unwrap_or_default();
-                    workbench.changed(*is_connected, *is_updating, *is_detailed, serial);
+                    workbench.changed(
+                        *is_connected,
+                        *is_updating,
+                        *is_detailed,
+                        *has_records,
+                        serial,
+                    );
                 }
                 nothing()
             },

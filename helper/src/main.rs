@@ -4,6 +4,8 @@
 //! `assets/helper-worker.js` starts it and passes the page's questions on.
 
 #[cfg(target_arch = "wasm32")]
+mod catalogue;
+#[cfg(target_arch = "wasm32")]
 mod firmware;
 #[cfg(any(target_arch = "wasm32", test))]
 mod log;

@@ -688,6 +688,10 @@ as_bytes!(Health);
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
     use super::*;
 
     fn header() -> SegmentHeader {

@@ -1,4 +1,4 @@
-//! A logger behind the browser's Web Serial.
+//! A logger behind the browser's Web Serial; where there is WebUSB alone, `assets/web-usb.js` makes the one of the other.
 //!
 //! One [`SerialLink`] lives as long as the page: ports come and go, it stays. It never asks for permission by itself;
 //! only [`ask`] does, from a click. It does not know what is said, and never drops a byte that came while nobody waited.

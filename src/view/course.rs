@@ -6,12 +6,16 @@ use host::update::UpdateError;
 
 use super::update::how_it_ended;
 use crate::logger::{Chosen, Copying, Course, End, Logger, Step};
-use ui::dom::{View, all, button, choose, el, live, nothing, when, words};
+use ui::dom::{View, all, button, catch_focus, choose, either, el, live, nothing, when, words};
 use ui::text::{said, say};
 use ui::words::{decimal, kilobytes, no_connection, seconds, short};
 
+/// Takes the focus when the button that had it is gone.
+const HEADING: &str = "course";
+
 /// The steps, what may be done meanwhile, and the end.
 pub(crate) fn course_view(logger: Logger) -> View {
+    catch_focus(HEADING);
     let outcome = move |end: &Option<End>| match end {
         None => nothing(),
         Some(End::Installed) => el("p")
@@ -42,7 +46,10 @@ pub(crate) fn course_view(logger: Logger) -> View {
         ])
     };
     all([
-        el("h2").text(live(move || of(logger, heading))),
+        el("h2")
+            .attr("id", HEADING)
+            .attr("tabindex", "-1")
+            .text(live(move || of(logger, heading))),
         el("p")
             .class("under")
             .text(live(move || of(logger, promise))),
@@ -53,7 +60,14 @@ pub(crate) fn course_view(logger: Logger) -> View {
             .class("unseen")
             .attr("aria-live", "polite")
             .text(live(move || of(logger, announcement))),
-        when(move || of(logger, Course::may_cancel), stop),
+        either(
+            move || of(logger, Course::may_cancel),
+            stop,
+            || {
+                catch_focus(HEADING);
+                nothing()
+            },
+        ),
         choose(
             move || logger.course.with(|course| course.as_ref()?.end.clone()),
             outcome,

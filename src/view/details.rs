@@ -98,6 +98,16 @@ fn report(logger: Logger) -> String {
         line("counter", &target.security_counter.to_string());
         line("store", if device.direct { "none" } else { "NAND" });
     });
+    logger.offer.with(|offer| {
+        if let Some(offer) = offer {
+            line("offered", &[&offer.version, ", ", &*offer.file].concat());
+        }
+    });
+    logger.catalogue.with(|wrong| {
+        if !wrong.is_empty() {
+            line("catalogue", wrong);
+        }
+    });
     logger.status.with(|status| {
         if let Some(status) = status {
             line("clock", &format!("{} s", status.time / 1000));
@@ -149,7 +159,7 @@ fn held(image: Option<HeldImage>) -> String {
 
 fn connection(connection: &Connection) -> String {
     match connection {
-        Connection::Unsupported => "no Web Serial".into(),
+        Connection::Unsupported => "no Web Serial, no WebUSB".into(),
         Connection::Disconnected(None | Some(Hindrance::NothingChosen)) => "none".into(),
         Connection::Disconnected(Some(Hindrance::NotOpened { vendor, product })) => {
             format!("port {vendor:04x}:{product:04x} not opened")

@@ -9,7 +9,7 @@ use protocol::image::{Digest, Version};
 
 use super::course::course_view;
 use super::firmware_file::firmware_file_picker;
-use crate::logger::{Chosen, Firmware, Logger, Unreadable, Verdict};
+use crate::logger::{Chosen, Firmware, Logger, Offer, Unreadable, Verdict};
 use ui::dom::{View, all, button, choose, either, el, live, nothing, when};
 use ui::text::{said, say};
 use ui::words::{kilobytes, short};
@@ -88,7 +88,33 @@ fn before(logger: Logger) -> View {
     all([
         el("h2").text(say!("New firmware")),
         notes(logger),
+        choose(
+            move || {
+                logger.offer.get().filter(|offer| {
+                    logger
+                        .chosen
+                        .with(|chosen| chosen.name() != Some(&*offer.file))
+                })
+            },
+            move |offer| all(offer.iter().map(|offer| offer_view(logger, offer))),
+        ),
         choose(move || (logger.chosen.get(), logger.verdict.get()), file),
+    ])
+}
+
+/// What the maker has that is newer, one click away.
+fn offer_view(logger: Logger, offer: &Offer) -> View {
+    let file = offer.file.clone();
+    let get = button(move || logger.choose_beside(file.clone()))
+        .text(say!("Get {version}", version = offer.version));
+    el("div").class("note").with([
+        el("b").text(say!(
+            "{version} is available, published on {date}.",
+            version = offer.version,
+            date = offer.date
+        )),
+        el("p").text(offer.notes.clone()),
+        el("div").class("row").with([get]),
     ])
 }
 

@@ -96,7 +96,7 @@ pub(crate) fn unsupported(logger: Logger) -> View {
             el("h1").text(say!("This browser cannot reach a logger")),
             el("p").text(if window().is_secure_context() {
                 say!(
-                    "Open this page in Chrome or Edge on a computer: they can talk to a logger over its USB cable. Your logger is fine; nothing was sent to it."
+                    "Open this page in Chrome, Edge or Firefox on a computer, or in Chrome on an Android phone: they can talk to a logger over its USB cable. Your logger is fine; nothing was sent to it."
                 )
             } else {
                 say!(

@@ -10,7 +10,7 @@ import { firmware, virtual } from './places.mjs';
 const SLOT = 0x0800_7000;
 /** Longest that anything the device does by itself may take, in milliseconds. */
 const PATIENCE = 20_000;
-const isNews = (line) => /^(plugged |unplugged$|halted: |note: |usart )/.test(line);
+const isNews = (line) => /^(plugged |unplugged$|halted: |note: |usart |control |sent$|brought )/.test(line);
 
 export class Device {
   #child;
@@ -40,7 +40,7 @@ export class Device {
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       if (isNews(line)) {
         this.#news.push(line);
-        for (const listener of [...this.#listeners]) listener();
+        for (const listener of [...this.#listeners]) listener(line);
       } else {
         this.#answers.shift()?.resolve(line);
       }
@@ -95,6 +95,11 @@ export class Device {
       this.#listeners.add(look);
       look();
     });
+  }
+
+  /** Tells of each piece of news from now on. */
+  listen(listener) {
+    this.#listeners.add(listener);
   }
 
   plug() {

@@ -30,8 +30,11 @@ export const test = base.extend({
   /** How the virtual logger is started besides. */
   options: [[], { option: true }],
 
-  server: async ({ folder }, use) => {
-    const server = await serve(folder);
+  /** What the server says with each answer. */
+  headers: [{}, { option: true }],
+
+  server: async ({ folder, headers }, use) => {
+    const server = await serve(folder, headers);
     await use(server);
     await server.close();
   },

@@ -1,5 +1,7 @@
 // The page as a person meets it: what is on it is found by role, name and the facts it states.
 import { expect } from '@playwright/test';
+import { digestOf } from './device.mjs';
+import { firmwareFile } from './places.mjs';
 
 export class LoggerPage {
   constructor(page, chooser) {
@@ -75,5 +77,49 @@ export class LoggerPage {
   /** How many records the logger has taken, as the page shows it. */
   async records() {
     return Number((await this.fact('records').innerText()).replaceAll(/\D/g, ''));
+  }
+}
+
+/** The page with its virtual logger, as a person works it. */
+export class VirtualLogger extends LoggerPage {
+  constructor(page, chooser) {
+    super(page, chooser);
+    this.bench = page.getByRole('region', { name: 'Virtual logger' });
+  }
+
+  async try() {
+    await this.page.getByRole('button', { name: 'Try a virtual logger' }).click();
+    await this.expectConnected();
+  }
+
+  hand(name) {
+    return this.bench.getByRole('button', { name });
+  }
+
+  async useSample() {
+    await this.page.getByRole('button', { name: 'Use the sample update 1.1.0' }).click();
+    await expect(this.startButton).toBeVisible();
+  }
+
+  /** Virtual seconds a second. */
+  pace(speed) {
+    return this.page.workers()[0].evaluate((speed) => wasm_bindgen.set_speed(speed), speed);
+  }
+
+  /** How much the logger has kept of the image, in bytes. */
+  async kept() {
+    return Number(await this.update.getByRole('progressbar').getAttribute('aria-valuenow'));
+  }
+
+  async expectRecording() {
+    await expect(this.fact('state')).toHaveText('Recording');
+  }
+
+  /** The logger itself reports the image of the sample update, confirmed. */
+  async expectTheSample() {
+    await this.expectRecording();
+    await expect(this.fact('firmware')).toHaveText('1.1.0');
+    await expect(this.fact('digest')).toHaveText(digestOf(firmwareFile('logger-1.1.0.bin')).slice(0, 16));
+    await expect(this.page.getByText('confirmed · image')).toBeVisible();
   }
 }

@@ -14,8 +14,12 @@ export const selftest = fileURLToPath(new URL('./selftest', import.meta.url));
 export const firmware = process.env.LOGDOCK_FIRMWARE ?? join(root, 'target/firmware');
 /** The program that plugs an emulated logger into this computer. */
 export const virtual = process.env.LOGDOCK_VIRTUAL ?? join(root, 'target/debug/emulator-port');
+/** What the logger that recorded for a month remembers: `cargo run --package logdock-tests --bin month FOLDER` makes it. */
+export const month = process.env.LOGDOCK_MONTH ?? join(root, 'target/month');
 /** Chromium or Chrome. */
 export const chromium = process.env.LOGDOCK_CHROMIUM ?? inPath('chromium', 'google-chrome', 'google-chrome-stable');
+/** Firefox, for the tests that want it. */
+export const firefox = () => process.env.LOGDOCK_FIREFOX ?? inPath('firefox-esr', 'firefox');
 
 /** A file of the firmware's build, as bytes. */
 export const firmwareFile = (name) => readFileSync(join(firmware, name));
@@ -31,5 +35,5 @@ function inPath(...names) {
       }
     }
   }
-  throw new Error(`no browser: none of ${names.join(', ')} is in PATH, and LOGDOCK_CHROMIUM is not set`);
+  throw new Error(`no browser: none of ${names.join(', ')} is in PATH, and no variable names one`);
 }

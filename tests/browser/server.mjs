@@ -16,8 +16,8 @@ const types = {
   '.webmanifest': 'application/manifest+json',
 };
 
-/** Starts it; gives the address and a function that ends it. */
-export async function serve(folder) {
+/** Starts it, with these headers on each answer; gives the address and a function that ends it. */
+export async function serve(folder, headers = {}) {
   if (!statSync(join(folder, 'index.html'), { throwIfNoEntry: false })) {
     throw new Error(`${folder} holds no index.html: build the page first (cargo xtask test browser does)`);
   }
@@ -29,7 +29,7 @@ export async function serve(folder) {
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' });
+    response.writeHead(200, { ...headers, 'content-type': types[extname(file)] ?? 'application/octet-stream' });
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

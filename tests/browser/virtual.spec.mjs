@@ -1,53 +1,8 @@
 // The main job with nothing plugged in: the virtual logger in the page's own Worker, with the firmware's real binaries.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from './fixtures.mjs';
-import { digestOf } from './device.mjs';
-import { LoggerPage } from './logger-page.mjs';
+import { VirtualLogger } from './logger-page.mjs';
 import { firmwareFile } from './places.mjs';
-
-/** The page with its virtual logger, as a person works it. */
-class VirtualLogger extends LoggerPage {
-  constructor(page, chooser) {
-    super(page, chooser);
-    this.bench = page.getByRole('region', { name: 'Virtual logger' });
-  }
-
-  async try() {
-    await this.page.getByRole('button', { name: 'Try a virtual logger' }).click();
-    await this.expectConnected();
-  }
-
-  hand(name) {
-    return this.bench.getByRole('button', { name });
-  }
-
-  async useSample() {
-    await this.page.getByRole('button', { name: 'Use the sample update 1.1.0' }).click();
-    await expect(this.startButton).toBeVisible();
-  }
-
-  /** Virtual seconds a second. */
-  pace(speed) {
-    return this.page.workers()[0].evaluate((speed) => wasm_bindgen.set_speed(speed), speed);
-  }
-
-  /** How much the logger has kept of the image, in bytes. */
-  async kept() {
-    return Number(await this.update.getByRole('progressbar').getAttribute('aria-valuenow'));
-  }
-
-  async expectRecording() {
-    await expect(this.fact('state')).toHaveText('Recording');
-  }
-
-  /** The logger itself reports the image of the sample update, confirmed. */
-  async expectTheSample() {
-    await this.expectRecording();
-    await expect(this.fact('firmware')).toHaveText('1.1.0');
-    await expect(this.fact('digest')).toHaveText(digestOf(firmwareFile('logger-1.1.0.bin')).slice(0, 16));
-    await expect(this.page.getByText('confirmed · image')).toBeVisible();
-  }
-}
 
 const virtual = test.extend({
   logger: async ({ page, chooser }, use) => {
@@ -199,8 +154,11 @@ virtual('a page that cannot load the virtual logger says so', async ({ page, log
   await logger.try();
 });
 
-virtual('a browser without Web Serial has the virtual logger, too', async ({ page, logger }) => {
-  await page.addInitScript(() => delete Navigator.prototype.serial);
+virtual('a browser without Web Serial and WebUSB has the virtual logger, too', async ({ page, logger }) => {
+  await page.addInitScript(() => {
+    delete Navigator.prototype.serial;
+    delete Navigator.prototype.usb;
+  });
   await page.reload();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('This browser cannot reach a logger');
   await logger.try();
@@ -220,9 +178,45 @@ for (const colorScheme of ['light', 'dark']) {
       await logger.try();
       await logger.expectRecording();
       await check();
+      await logger.tab('Records').click();
+      await check();
+      await logger.tab('Settings').click();
+      await page.getByLabel('Interval').fill('often');
+      await page.getByRole('button', { name: 'Write to the logger' }).click();
+      await expect(page.getByLabel('Interval')).toBeFocused();
+      // What is closed is not looked at.
+      await page.evaluate(() => document.querySelectorAll('details').forEach((details) => (details.open = true)));
+      await expect(page.getByLabel('Details', { exact: true })).toContainText('uptime');
+      await check();
       await logger.hand('Cut the power').click();
       await expect(logger.bench).toContainText('It has no power at all.');
       await check();
     });
   });
 }
+
+virtual('the tabs are worked by keyboard', async ({ page, logger }) => {
+  await logger.try();
+  await logger.expectRecording();
+  await logger.tab('Update').focus();
+  for (const [key, name] of [
+    ['ArrowRight', 'Records'],
+    ['ArrowRight', 'Settings'],
+    ['ArrowRight', 'Update'],
+    ['End', 'Settings'],
+  ]) {
+    await page.keyboard.press(key);
+    await expect(logger.tab(name)).toBeFocused();
+    await expect(page.getByRole('tabpanel', { name })).toBeVisible();
+  }
+  // From the tab into the form: its groups open and close, its fields change, and it is written.
+  const group = page.locator('summary', { hasText: 'Start' });
+  while (!(await group.evaluate((summary) => summary === document.activeElement))) await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('group', { name: 'Start', exact: true }).locator('.field').first()).toBeVisible();
+  await page.getByLabel('Interval').focus();
+  await page.keyboard.press('Control+A');
+  await page.keyboard.type('2.5');
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('Settings written. The logger reports them as they stand here.')).toBeVisible();
+});

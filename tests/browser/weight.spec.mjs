@@ -17,7 +17,7 @@ test('a first visit loads little', async ({ page, site }) => {
   for (const kind of [/\.wasm$/, /\.js$/, /\.css$/, /\/$/]) {
     expect([...asked].some((url) => kind.test(url)), `${kind} was seen`).toBe(true);
   }
-  expect([...asked].filter((url) => /workbench|helper|virtual-logger/.test(url))).toEqual([]);
+  expect([...asked].filter((url) => /workbench|helper|virtual-logger|web-usb/.test(url))).toEqual([]);
   let total = 0;
   for (const url of asked) {
     const response = await page.request.get(url);

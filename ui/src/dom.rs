@@ -427,6 +427,20 @@ pub fn by_id(id: &str) -> Option<HtmlElement> {
     document().get_element_by_id(id).map(JsCast::unchecked_into)
 }
 
+/// Gives an element the focus if nothing has it any more: what had it is gone.
+pub fn catch_focus(id: &'static str) {
+    // What is being made is in the page only then.
+    spawn(async move {
+        let focused = document().active_element();
+        let body = document().body();
+        if focused.is_none_or(|focused| focused.is_same_node(body.as_deref().map(AsRef::as_ref)))
+            && let Some(element) = by_id(id)
+        {
+            let _ = element.focus();
+        }
+    });
+}
+
 /// The text in the input that an event is of.
 pub fn input_value(event: &Event) -> String {
     property_of(event, "value").as_string().unwrap_or_default()

@@ -15,7 +15,7 @@ use web_sys::{Element, File};
 
 use crate::health::report;
 use crate::link::{LentLink, SharedLogger};
-use crate::records::records;
+use crate::records::Records;
 use crate::settings::Settings;
 use crate::values::values;
 
@@ -88,6 +88,7 @@ impl Logger {
 pub struct Workbench {
     logger: Logger,
     settings: Settings,
+    records: Records,
 }
 
 /// Opens it for one logger, and fills the places that the page has for what it measures, for its settings and for its
@@ -103,28 +104,42 @@ pub async fn open(
     let (changes, changed) = changes();
     let logger = Logger::new(page, &changes);
     let settings = Settings::new(logger, &changes);
+    let records = Records::new(logger, &changes);
     let views = [
         (values(logger, settings), values_place),
         (settings.view(), settings_place),
-        (records(logger), records_place),
+        (records.view(), records_place),
     ];
     mount(views, changed);
-    Workbench { logger, settings }
+    Workbench {
+        logger,
+        settings,
+        records,
+    }
 }
 
 #[wasm_bindgen]
 impl Workbench {
-    /// How things stand: whether the logger answers, whether it is being updated, whether its details are looked at, and
-    /// its serial number.
-    pub fn changed(&self, connected: bool, updating: bool, detailed: bool, serial: String) {
+    /// How things stand: whether the logger answers, whether it is being updated, whether its details and
+    /// whether its records are looked at, and its serial number.
+    pub fn changed(
+        &self,
+        connected: bool,
+        updating: bool,
+        detailed: bool,
+        recorded: bool,
+        serial: String,
+    ) {
         let logger = self.logger;
         if logger.serial.get() != serial {
             logger.serial.set(serial);
             self.settings.forget();
+            self.records.forget();
         }
         let was_free = logger.is_free();
         logger.is_connected.set(connected);
         logger.is_updating.set(updating);
+        self.records.follow(recorded, logger.is_free() && !was_free);
         let was_detailed = logger.is_detailed.replace(detailed);
         if !logger.is_free() {
             return;

@@ -2,10 +2,11 @@
 //! Must never let their device events reach the rest of this computer where that can be helped.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 use crate::project::{Project, output, run};
 use crate::setup;
@@ -31,7 +32,9 @@ exec \"$@\"";
 pub fn test(project: &Project) -> Result<Tally> {
     build_page(project)?;
     build_virtual_logger(project)?;
+    let month = recorded_month(project)?;
     let chromium = setup::browser(project).context("no browser was found")?;
+    let firefox = setup::firefox(project).context("no Firefox was found")?;
 
     let mut tests = private(project)?;
     tests
@@ -40,7 +43,9 @@ pub fn test(project: &Project) -> Result<Tally> {
         .env("LOGDOCK_DIST", project.dist())
         .env("LOGDOCK_FIRMWARE", project.firmware_files())
         .env("LOGDOCK_VIRTUAL", project.virtual_logger())
-        .env("LOGDOCK_CHROMIUM", chromium);
+        .env("LOGDOCK_MONTH", month)
+        .env("LOGDOCK_CHROMIUM", chromium)
+        .env("LOGDOCK_FIREFOX", firefox);
     count(&mut tests, read_playwright)
 }
 
@@ -65,6 +70,40 @@ pub fn measure(project: &Project) -> Result<()> {
 /// When it does not build.
 pub fn build_page(project: &Project) -> Result<()> {
     run(trunk(project).args(["build", "--release"]))
+}
+
+/// The memories of a logger that recorded for a month. To make them takes minutes, so they are kept for as long as firmware
+/// and month are the same.
+fn recorded_month(project: &Project) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    for file in [
+        project.firmware_files().join("factory-1.0.0.bin"),
+        project.tests().join("src/bin/month.rs"),
+    ] {
+        let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
+        hash.update(bytes);
+    }
+    let name: String = hash.finalize()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let months = project.cache().join("months");
+    let folder = months.join(name);
+    // It is written last.
+    if !folder.join("month.csv").exists() {
+        println!(
+            "A logger records for a month on the emulated chip: that takes some minutes, once."
+        );
+        if months.exists() {
+            fs::remove_dir_all(&months).context("the months before could not be removed")?;
+        }
+        run(project
+            .command("cargo")
+            .args(["run", "--package", "logdock-tests", "--bin", "month", "--"])
+            .arg(&folder)
+            .env("LOGDOCK_FIRMWARE", project.firmware_files()))?;
+    }
+    Ok(folder)
 }
 
 /// Builds the program that plays the logger on a serial port.

@@ -246,6 +246,8 @@ fn build_for(
         let signed = image::sign(&program, &description, key)?;
         write(&folder.join(format!("{name}.elf")), &file)?;
         write_both(&folder, &name, SLOT, &signed)?;
+        // For whoever signs elsewhere, where the key is.
+        write(&folder.join(format!("{name}-unsigned.bin")), &program)?;
         catalogue.releases.push(entry(&folder, release, board)?);
         programs.push(ProgramReport::new(
             &name,

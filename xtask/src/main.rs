@@ -16,7 +16,7 @@ mod suites;
 mod tally;
 mod thumb;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -44,6 +44,15 @@ enum Task {
         /// Opens the page in the default browser
         #[arg(long)]
         open: bool,
+        /// Ed25519 private key (PKCS#8 PEM) to sign with, instead of the development key
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Builds firmware and page into dist, as they are published
+    Page {
+        /// Ed25519 private key (PKCS#8 PEM) to sign with, instead of the development key
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Runs all tests, or the named suites; the last line is their count
     Test {
@@ -77,6 +86,9 @@ enum Task {
         /// Keeps a symbolic link to the port at this path, which stays the same when the logger restarts
         #[arg(long, value_name = "PATH")]
         link: Option<PathBuf>,
+        /// Offers a serial port of the chip (usart2), too, as behind a USB-UART bridge, and prints its path
+        #[arg(long, value_name = "NAME")]
+        usart: Option<String>,
         /// Firmware to run (.hex, .elf, or .bin@ADDRESS), instead of bootloader and logger 1.0.0
         #[arg(long, value_name = "FILE")]
         firmware: Option<PathBuf>,
@@ -113,7 +125,16 @@ impl Task {
     fn carry_out(self) -> Result<bool> {
         let project = Project::find()?;
         match self {
-            Self::Serve { port, open } => serve(&project, port, open).map(|()| true),
+            Self::Serve { port, open, key } => {
+                serve(&project, port, open, key.as_deref()).map(|()| true)
+            }
+            Self::Page { key } => {
+                setup::ensure_all(&project, setup::TO_SERVE)?;
+                firmware::build(&project, key.as_deref())?;
+                browser::build_page(&project)?;
+                println!("Written to {}", project.dist().display());
+                Ok(true)
+            }
             Self::Test { suites, full } => Ok(suites::test(&project, &suites, full)),
             Self::Firmware { key, verbose } => {
                 setup::ensure_all(&project, &[Need::DeviceTarget])?;
@@ -129,8 +150,9 @@ impl Task {
             Self::Virtual {
                 nand,
                 link,
+                usart,
                 firmware,
-            } => virtual_logger(&project, nand, link, firmware).map(|()| true),
+            } => virtual_logger(&project, nand, link, usart, firmware).map(|()| true),
             Self::Setup { all: true } => setup::ensure_everything(&project).map(|()| true),
             Self::Setup { all: false } => {
                 setup::ensure_all(&project, setup::TO_SERVE).map(|()| true)
@@ -139,9 +161,9 @@ impl Task {
     }
 }
 
-fn serve(project: &Project, port: u16, open: bool) -> Result<()> {
+fn serve(project: &Project, port: u16, open: bool, key: Option<&Path>) -> Result<()> {
     setup::ensure_all(project, setup::TO_SERVE)?;
-    firmware::build(project, None)?;
+    firmware::build(project, key)?;
     println!();
     println!("The page will be at http://localhost:{port}/ once it is built; Ctrl-C ends it.");
     println!(
@@ -164,6 +186,7 @@ fn virtual_logger(
     project: &Project,
     nand: Option<PathBuf>,
     link: Option<PathBuf>,
+    usart: Option<String>,
     firmware: Option<PathBuf>,
 ) -> Result<()> {
     ensure!(
@@ -189,6 +212,9 @@ fn virtual_logger(
     }
     if let Some(link) = link {
         logger.arg("--link").arg(std::path::absolute(link)?);
+    }
+    if let Some(usart) = usart {
+        logger.arg("--usart").arg(usart);
     }
     logger.arg(firmware);
     if !may_send_device_events().context("could not read this process's privileges")? {

@@ -77,6 +77,11 @@ impl Project {
         self.root.join("target/firmware")
     }
 
+    /// The whole-system tests.
+    pub fn tests(&self) -> PathBuf {
+        self.root.join("tests")
+    }
+
     /// The browser tests with their npm packages.
     pub fn browser_tests(&self) -> PathBuf {
         self.root.join("tests/browser")

@@ -31,6 +31,8 @@ const BROWSERS: [&str; 4] = [
     "google-chrome",
     "google-chrome-stable",
 ];
+/// The other one, of Mozilla's.
+const FIREFOXES: [&str; 2] = ["firefox-esr", "firefox"];
 
 /// Something that may have to be installed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub enum Need {
     WasmOpt,
     /// A browser that tests can drive.
     Browser,
+    /// Firefox, which tests drive too.
+    Firefox,
     /// `ip`, which brings a private network up.
     Network,
     /// imgtool, intelhex, smpclient and pandas: judges of our files and figures that are not ours.
@@ -84,7 +88,7 @@ struct Step {
 }
 
 /// All steps; later ones may rely on earlier ones.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step {
         need: Need::Formatter,
         name: "rustfmt",
@@ -182,6 +186,13 @@ const STEPS: [Step; 13] = [
         by_hand: |_| "sudo apt-get install chromium".into(),
     },
     Step {
+        need: Need::Firefox,
+        name: "Firefox",
+        done: |project| firefox(project).is_some(),
+        install: |project| apt_install(project, &["firefox-esr"]),
+        by_hand: |_| "sudo apt-get install firefox-esr".into(),
+    },
+    Step {
         need: Need::Network,
         name: "ip",
         done: |project| project.which(&["ip"]).is_some(),
@@ -260,6 +271,14 @@ pub fn browser(project: &Project) -> Option<PathBuf> {
     match env::var_os("LOGDOCK_CHROMIUM") {
         Some(given) => Some(PathBuf::from(given)).filter(|path| path.is_file()),
         None => project.which(&BROWSERS),
+    }
+}
+
+/// Firefox; `LOGDOCK_FIREFOX` names another one.
+pub fn firefox(project: &Project) -> Option<PathBuf> {
+    match env::var_os("LOGDOCK_FIREFOX") {
+        Some(given) => Some(PathBuf::from(given)).filter(|path| path.is_file()),
+        None => project.which(&FIREFOXES),
     }
 }
 

@@ -530,7 +530,11 @@ impl<'a> Walk<'a> {
                 });
             }
             Instruction::Copy { to, from } => {
-                state.registers[usize::from(to)] = value(from);
+                // What the link register holds is not followed.
+                let copied = value(from);
+                if let Some(held) = state.registers.get_mut(usize::from(to)) {
+                    *held = copied;
+                }
             }
             Instruction::Other { changes } => state.forget(changes),
         }

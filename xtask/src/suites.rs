@@ -29,14 +29,15 @@ pub enum Suite {
     Firmware,
     /// Power cuts at the firmware's operations on flash, EEPROM and NAND
     Faults,
-    /// The page in a real browser with the virtual logger
+    /// The page in real browsers with the virtual logger
     Browser,
 }
 
 /// Crates of the main workspace that the unit tests cover.
-const HOST_CRATES: [&str; 7] = [
+const HOST_CRATES: [&str; 8] = [
     "logdock-protocol",
     "logdock-host",
+    "helper",
     "logdock-cli",
     "emulator-port",
     "virtual-logger",
@@ -75,6 +76,7 @@ impl Suite {
                 Need::NpmPackages,
                 Need::WasmOpt,
                 Need::Browser,
+                Need::Firefox,
                 Need::Network,
             ],
         }

@@ -15,16 +15,28 @@ pub(crate) enum Command {
     On,
     Reset,
     Status,
-    Read { address: u32, length: usize },
+    Read {
+        address: u32,
+        length: usize,
+    },
     SaveNand(PathBuf),
     Pace(f64),
     Trace(bool),
+    Descriptors,
+    /// A control transfer: its setup packet, and what is sent behind it.
+    Control([u8; 8], Vec<u8>),
+    /// A bulk transfer to the vendor interface.
+    Send(Vec<u8>),
+    /// One of at most so many bytes from it.
+    Ask(usize),
+    /// Whatever transfers were asked for are given up.
+    Cancel,
     Help,
 }
 
 /// One line on what can be typed.
 pub(crate) const HELP: &str = "plug | unplug | cut (battery and cable gone) | on (battery back) | reset (NRST) | status | \
-     read ADDRESS LENGTH | nand save FILE | pace SPEED | trace on|off | help | quit";
+     usb descriptors | usb control SETUP [DATA] | usb send DATA | usb ask LENGTH | usb cancel | read ADDRESS LENGTH | nand save FILE | pace SPEED | trace on|off | help | quit";
 
 impl FromStr for Command {
     type Err = String;
@@ -53,10 +65,38 @@ impl FromStr for Command {
                 }),
                 _ => Err("write it like: read 0x08007014 4".to_string()),
             },
+            ["usb", "descriptors"] => Ok(Command::Descriptors),
+            ["usb", "control", setup] => control(setup, ""),
+            ["usb", "control", setup, data] => control(setup, data),
+            ["usb", "send", data] => parse_bytes(data).map(Command::Send),
+            ["usb", "ask", length] => match parse_number(length) {
+                Some(length) if length > 0 => Ok(Command::Ask(length as usize)),
+                _ => Err("write it like: usb ask 64".to_string()),
+            },
+            ["usb", "cancel"] => Ok(Command::Cancel),
             ["pace", speed] => parse_speed(speed).map(Command::Pace),
             _ => Err(format!("\"{line}\" is no command: {HELP}")),
         }
     }
+}
+
+fn control(setup: &str, data: &str) -> Result<Command, String> {
+    let setup = parse_bytes(setup)?
+        .try_into()
+        .map_err(|_| "a setup packet has 8 bytes".to_string())?;
+    Ok(Command::Control(setup, parse_bytes(data)?))
+}
+
+/// Bytes as pairs of hexadecimal digits.
+fn parse_bytes(text: &str) -> Result<Vec<u8>, String> {
+    let digits = text.as_bytes();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    pairs
+        .iter()
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
+        .collect::<Option<_>>()
+        .filter(|_| rest.is_empty() && !text.contains('+'))
+        .ok_or_else(|| format!("\"{text}\" is not bytes: write them like 00ff"))
 }
 
 #[cfg(test)]
@@ -79,6 +119,12 @@ mod tests {
             Ok(Command::SaveNand(PathBuf::from("my file.nand")))
         );
         assert_eq!("pace 2.5".parse(), Ok(Command::Pace(2.5)));
+        assert_eq!("usb send 00fF".parse(), Ok(Command::Send(vec![0, 255])));
+        assert_eq!(
+            "usb control 0102030405060700".parse(),
+            Ok(Command::Control([1, 2, 3, 4, 5, 6, 7, 0], vec![]))
+        );
+        assert_eq!("usb ask 64".parse(), Ok(Command::Ask(64)));
         assert_eq!("trace on".parse(), Ok(Command::Trace(true)));
         assert_eq!("trace off".parse(), Ok(Command::Trace(false)));
     }
@@ -94,6 +140,11 @@ mod tests {
             "read 0 -1",
             "nand save",
             "pace 0",
+            "usb send 0",
+            "usb send +1",
+            "usb send xy",
+            "usb control 00",
+            "usb ask 0",
             "pace NaN",
             "pace 1e9",
         ] {

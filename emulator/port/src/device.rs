@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use emulator::machine::{self, Machine};
 use emulator::time::Time;
+use emulator::usb_host::ControlResult;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io;
 
@@ -39,6 +40,12 @@ pub enum News {
     },
     /// The port is gone: the cable was pulled, the device restarted, or its power was cut.
     Unplugged,
+    /// A control transfer is over.
+    Control(ControlResult),
+    /// A transfer to the vendor interface went whole.
+    Sent,
+    /// One from it is over, with what it brought.
+    Brought(Vec<u8>),
     /// The machine stopped, with the reason. Nothing runs until it is reset or power-cycled.
     Halted(String),
 }
@@ -56,6 +63,8 @@ pub struct VirtualDevice {
     open: bool,
     halted: Option<String>,
     moved: Moved,
+    /// Transfers to the vendor interface that are under way.
+    sending: usize,
     wires: Option<Wires>,
     /// A path that leads to the port, whichever pseudo-terminal it is.
     link: Option<PathBuf>,
@@ -93,6 +102,7 @@ impl VirtualDevice {
             open: false,
             halted: None,
             moved: Moved::default(),
+            sending: 0,
             wires: None,
             link: None,
         }
@@ -202,6 +212,7 @@ impl VirtualDevice {
         }
         self.give_to_program()?;
         self.move_over_wires()?;
+        self.tell_transfers(&mut news);
         self.follow_the_host(&mut news)?;
         self.follow_the_cable()?;
         Ok(news)
@@ -279,6 +290,33 @@ impl VirtualDevice {
             self.moved.to_program += taken as u64;
         }
         Ok(())
+    }
+
+    /// Starts a transfer to the vendor interface; [`News::Sent`] says that it went.
+    pub fn send_transfer(&mut self, bytes: &[u8]) {
+        self.machine.usb_mut().send_transfer(bytes);
+        self.sending += 1;
+    }
+
+    /// Gives up all transfers with the vendor interface.
+    pub fn cancel_transfers(&mut self) {
+        self.machine.usb_mut().cancel_transfers();
+        self.sending = 0;
+    }
+
+    fn tell_transfers(&mut self, news: &mut Vec<News>) {
+        let usb = self.machine.usb_mut();
+        // Those that were lost with the device went nowhere.
+        let left = usb.transfers_to_send();
+        let went = if usb.is_configured() {
+            self.sending - left
+        } else {
+            0
+        };
+        self.sending = left;
+        news.extend((0..went).map(|_| News::Sent));
+        news.extend(usb.transfers().into_iter().map(News::Brought));
+        news.extend(usb.control_results().into_iter().map(News::Control));
     }
 
     /// A wire has no flow control: what nobody reads is lost once the pseudo-terminal is full.

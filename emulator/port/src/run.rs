@@ -1,7 +1,7 @@
 //! The loop that a person or a test steers: commands in, one answer line each, news in between.
 //!
-//! Answers begin with `ok`, `error:` or `{`. News begins with `plugged`, `unplugged`, `halted:`, `note:`, `usart` or
-//! `trace:`.
+//! Answers begin with `ok`, `error:` or `{`. News begins with `plugged`, `unplugged`, `halted:`, `note:`, `usart`,
+//! `trace:`, and where USB transfers were asked for, `control`, `sent` or `brought`.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write};
@@ -12,6 +12,7 @@ use std::thread;
 use emulator::cpu::bus::ResetCause;
 use emulator::machine::{Machine, SerialPort};
 use emulator::memory::{FLASH_BASE, FLASH_SIZE, RAM_BASE, RAM_SIZE};
+use emulator::usb_host::ControlResult;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -158,6 +159,11 @@ fn tell(output: &mut impl Write, news: &News) -> io::Result<()> {
             )?;
         }
         News::Unplugged => writeln!(output, "unplugged")?,
+        News::Control(ControlResult::Done(bytes)) => writeln!(output, "control {}", hex(bytes))?,
+        News::Control(ControlResult::Stalled) => writeln!(output, "control stalled")?,
+        News::Control(ControlResult::Failed) => writeln!(output, "control failed")?,
+        News::Sent => writeln!(output, "sent")?,
+        News::Brought(bytes) => writeln!(output, "brought {}", hex(bytes))?,
         News::Halted(why) => writeln!(output, "halted: {why}")?,
     }
     output.flush()
@@ -195,6 +201,26 @@ fn answer(device: &mut VirtualDevice, command: &Command) -> Result<String, Strin
         }
         Command::Status => return Ok(status(device)),
         Command::Read { address, length } => return read(device.machine(), *address, *length),
+        Command::Descriptors => {
+            let descriptors = device.machine().usb().descriptors();
+            return Ok(json!({
+                "device": hex(&descriptors.device),
+                "configuration": hex(&descriptors.configuration),
+            })
+            .to_string());
+        }
+        Command::Control(..) | Command::Send(_) | Command::Ask(_)
+            if !device.machine().usb().is_configured() =>
+        {
+            return Err("there is no device on the bus".to_string());
+        }
+        Command::Control(setup, data) => {
+            let usb = device.machine_mut().usb_mut();
+            usb.control(*setup, data.clone());
+        }
+        Command::Send(bytes) => device.send_transfer(bytes),
+        Command::Ask(length) => device.machine_mut().usb_mut().ask_transfer(*length),
+        Command::Cancel => device.cancel_transfers(),
         Command::SaveNand(path) => {
             nand_file::save(device.machine().nand(), path)
                 .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
@@ -293,8 +319,9 @@ mod tests {
 
     #[test]
     fn every_command_gets_one_line() {
-        let (lines, _) = session("read 0x08007014 4\n\nunplug\nfly\npace 4\nquit\nstatus\n");
-        assert_eq!(lines.len(), 5, "{lines:?}");
+        let (lines, _) =
+            session("read 0x08007014 4\n\nunplug\nfly\npace 4\nusb ask 64\nquit\nstatus\n");
+        assert_eq!(lines.len(), 6, "{lines:?}");
         assert_eq!(lines[0], "ok 01010200");
         assert_eq!(lines[1], "error: the cable is not plugged");
         assert!(
@@ -302,7 +329,10 @@ mod tests {
             "{}",
             lines[2]
         );
-        assert_eq!(lines[3..], ["ok", "ok"]);
+        assert_eq!(
+            lines[3..],
+            ["ok", "error: there is no device on the bus", "ok"]
+        );
     }
 
     #[test]

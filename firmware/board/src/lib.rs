@@ -6,6 +6,7 @@
 
 #![no_std]
 
+mod arithmetic;
 pub mod clock;
 pub mod crash;
 mod division;

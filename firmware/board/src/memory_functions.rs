@@ -5,6 +5,20 @@
 //! Source: Run-time ABI for the Arm Architecture, 5.3.3 "Memory copying, clearing, and setting".
 
 use core::arch::global_asm;
+use core::ptr;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+/// Copies bytes of flash; by words, where both places are aligned.
+///
+/// # Safety
+/// All of them are flash, which can be read at any time.
+pub(crate) unsafe fn read_flash(address: u32, out: &mut [u8]) {
+    // Flash changes behind the compiler's back: what was read before says nothing.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: the caller vouches for what is read; it cannot overlap with what is borrowed.
+    unsafe { ptr::copy_nonoverlapping(address as *const u8, out.as_mut_ptr(), out.len()) };
+    compiler_fence(Ordering::SeqCst);
+}
 
 // Whole words as long as both addresses are aligned, single bytes for the rest. Flags and r0 to r3 are the caller's to
 // save; nothing is returned by the `__aeabi` forms.

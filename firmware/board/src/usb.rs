@@ -69,8 +69,8 @@ static CONFIGURATION: [u8; 98] = [
     9, 4, 1, 0, 2, 0x0A, 0, 0, 0,
     7, 5, endpoint::SERIAL as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
     7, 5, endpoint::SERIAL as u8, 2, PACKET as u8, 0, 0,
-    // Interface 2: the vendor's own.
-    9, 4, VENDOR_INTERFACE, 0, 2, 0xFF, 0, 0, 0,
+    // Interface 2: the vendor's own, of a kind that bridges' are not: the page looks for this one (assets/web-usb.js).
+    9, 4, VENDOR_INTERFACE, 0, 2, 0xFF, b'L', b'D', 0,
     7, 5, endpoint::VENDOR as u8 | endpoint::IN, 2, PACKET as u8, 0, 0,
     7, 5, endpoint::VENDOR as u8, 2, PACKET as u8, 0, 0,
 ];

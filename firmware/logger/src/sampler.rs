@@ -173,6 +173,7 @@ impl<M: Flash> Flash for Sampling<'_, M> {
     type Page = M::Page;
     const UNIT: usize = M::UNIT;
     const ERASED: u8 = M::ERASED;
+    type Arithmetic = M::Arithmetic;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         self.sampler.poll();

@@ -4,6 +4,9 @@
 //! what passes 2^256 comes back as 38 times itself, because 2^256 = 2 p + 38. Only [`FieldElement::canonical`] is
 //! the number below p, and only that must ever be compared or encoded.
 
+use core::marker::PhantomData;
+
+use crate::arithmetic::Arithmetic;
 use crate::limbs::{self, Limbs};
 
 /// p = 2^255 - 19.
@@ -21,15 +24,15 @@ const P: Limbs = [
 /// What 2^256 is modulo p.
 const WRAP: u16 = 38;
 
-/// An integer modulo p.
+/// An integer modulo p, multiplied by what `A` has for it.
 #[derive(Clone, Copy)]
-pub(crate) struct FieldElement(Limbs);
+pub(crate) struct FieldElement<A>(Limbs, PhantomData<A>);
 
-impl FieldElement {
-    pub(crate) const ZERO: Self = Self([0; 8]);
-    pub(crate) const ONE: Self = Self([1, 0, 0, 0, 0, 0, 0, 0]);
+impl<A: Arithmetic> FieldElement<A> {
+    pub(crate) const ZERO: Self = Self::new([0; 8]);
+    pub(crate) const ONE: Self = Self::new([1, 0, 0, 0, 0, 0, 0, 0]);
     /// A square root of -1: 2^((p - 1) / 4).
-    pub(crate) const SQRT_MINUS_ONE: Self = Self([
+    pub(crate) const SQRT_MINUS_ONE: Self = Self::new([
         0x4a0e_a0b0,
         0xc4ee_1b27,
         0xad2f_e478,
@@ -42,12 +45,12 @@ impl FieldElement {
 
     /// Any number below 2^256 stands for an element.
     pub(crate) const fn new(limbs: Limbs) -> Self {
-        Self(limbs)
+        Self(limbs, PhantomData)
     }
 
     /// `None` when the number is not below p.
     pub(crate) fn from_canonical(limbs: Limbs) -> Option<Self> {
-        limbs::is_below(&limbs, &P).then_some(Self(limbs))
+        limbs::is_below(&limbs, &P).then_some(Self::new(limbs))
     }
 
     /// The number below p.
@@ -72,22 +75,12 @@ impl FieldElement {
 
     #[inline(never)]
     pub(crate) fn add(&self, other: &Self) -> Self {
-        let mut sum = self.0;
-        let mut carry = limbs::add(&mut sum, &other.0);
-        while carry {
-            carry = limbs::add_small(&mut sum, u32::from(WRAP));
-        }
-        Self(sum)
+        Self::new(A::add(&self.0, &other.0))
     }
 
     #[inline(never)]
     pub(crate) fn subtract(&self, other: &Self) -> Self {
-        let mut difference = self.0;
-        let mut borrow = limbs::subtract(&mut difference, &other.0);
-        while borrow {
-            borrow = limbs::subtract_small(&mut difference, u32::from(WRAP));
-        }
-        Self(difference)
+        Self::new(A::subtract(&self.0, &other.0))
     }
 
     pub(crate) fn negate(&self) -> Self {
@@ -96,31 +89,12 @@ impl FieldElement {
 
     #[inline(never)]
     pub(crate) fn multiply(&self, other: &Self) -> Self {
-        let mut product = [0; 16];
-        limbs::multiply(&mut product, &self.0, &other.0);
-        Self::reduce(&mut product)
+        Self::new(A::multiply(&self.0, &other.0))
     }
 
     #[inline(never)]
     pub(crate) fn square(&self) -> Self {
-        let mut product = [0; 16];
-        limbs::square(&mut product, &self.0);
-        Self::reduce(&mut product)
-    }
-
-    /// The element equal to a product. It works in the product's place, to spare a copy.
-    #[inline(never)]
-    fn reduce(product: &mut [u32; 16]) -> Self {
-        let (low, high) = match product.as_chunks_mut() {
-            ([low, high], []) => (low, high),
-            _ => unreachable!("16 digits are two times 8"),
-        };
-        let carry = limbs::add_multiple(low, high, WRAP);
-        let mut carried = limbs::add_small(low, carry * u32::from(WRAP));
-        while carried {
-            carried = limbs::add_small(low, u32::from(WRAP));
-        }
-        Self(*low)
+        Self::new(A::square(&self.0))
     }
 
     /// The element to the power 2^`times`.
@@ -163,10 +137,58 @@ impl FieldElement {
     }
 }
 
-impl PartialEq for FieldElement {
+impl<A: Arithmetic> PartialEq for FieldElement<A> {
     fn eq(&self, other: &Self) -> bool {
         self.subtract(other).is_zero()
     }
+}
+
+/// A number below 2^256 that is `a + b` modulo p.
+pub(crate) fn add(a: &Limbs, b: &Limbs) -> Limbs {
+    let mut sum = *a;
+    let mut carry = limbs::add(&mut sum, b);
+    while carry {
+        carry = limbs::add_small(&mut sum, u32::from(WRAP));
+    }
+    sum
+}
+
+/// A number below 2^256 that is `a - b` modulo p.
+pub(crate) fn subtract(a: &Limbs, b: &Limbs) -> Limbs {
+    let mut difference = *a;
+    let mut borrow = limbs::subtract(&mut difference, b);
+    while borrow {
+        borrow = limbs::subtract_small(&mut difference, u32::from(WRAP));
+    }
+    difference
+}
+
+/// A number below 2^256 that is `a * b` modulo p.
+pub(crate) fn multiply(a: &Limbs, b: &Limbs) -> Limbs {
+    let mut product = [0; 16];
+    limbs::multiply(&mut product, a, b);
+    reduce(&mut product)
+}
+
+/// A number below 2^256 that is `a * a` modulo p.
+pub(crate) fn square(a: &Limbs) -> Limbs {
+    let mut product = [0; 16];
+    limbs::square(&mut product, a);
+    reduce(&mut product)
+}
+
+/// A number below 2^256 that is equal to a product modulo p. It works in the product's place, to spare a copy.
+fn reduce(product: &mut [u32; 16]) -> Limbs {
+    let (low, high) = match product.as_chunks_mut() {
+        ([low, high], []) => (low, high),
+        _ => unreachable!("16 digits are two times 8"),
+    };
+    let carry = limbs::add_multiple(low, high, WRAP);
+    let mut carried = limbs::add_small(low, carry * u32::from(WRAP));
+    while carried {
+        carried = limbs::add_small(low, u32::from(WRAP));
+    }
+    *low
 }
 
 #[cfg(test)]
@@ -176,6 +198,7 @@ pub(crate) mod tests {
     use num_bigint::BigUint;
 
     use super::*;
+    use crate::Portable;
     use crate::limbs::tests::{big, samples};
 
     /// The modulus from its definition.
@@ -184,7 +207,7 @@ pub(crate) mod tests {
     }
 
     /// The number below p, for arithmetic that has nothing to do with this crate's.
-    pub(crate) fn value(element: &FieldElement) -> BigUint {
+    pub(crate) fn value(element: &FieldElement<Portable>) -> BigUint {
         big(&element.canonical())
     }
 
@@ -199,7 +222,7 @@ pub(crate) mod tests {
 
     #[test]
     fn arithmetic_agrees_with_a_big_integer_library() {
-        for a in samples().into_iter().map(FieldElement::new) {
+        for a in samples().into_iter().map(FieldElement::<Portable>::new) {
             let number = big(&a.0);
             assert_eq!(value(&a), &number % p());
             assert_eq!(a.is_zero(), value(&a) == BigUint::ZERO);
@@ -211,7 +234,7 @@ pub(crate) mod tests {
                 number.modpow(&((p() - 5_u32) / 8_u32), &p())
             );
             assert_eq!((value(&a.negate()) + value(&a)) % p(), BigUint::ZERO);
-            for b in samples().into_iter().map(FieldElement::new) {
+            for b in samples().into_iter().map(FieldElement::<Portable>::new) {
                 assert_eq!(value(&a.add(&b)), (&number + big(&b.0)) % p());
                 assert_eq!((value(&a.subtract(&b)) + value(&b)) % p(), value(&a));
                 assert_eq!(value(&a.multiply(&b)), &number * big(&b.0) % p());

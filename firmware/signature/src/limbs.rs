@@ -80,6 +80,10 @@ pub(crate) fn subtract_small(a: &mut Limbs, b: u32) -> bool {
 /// `a -= b` where `a >= b`, and nothing otherwise. Returns whether it was subtracted.
 #[inline(never)]
 pub(crate) fn subtract_if_not_below(a: &mut Limbs, b: &Limbs) -> bool {
+    // Mostly their first digits tell.
+    if a[7] < b[7] {
+        return false;
+    }
     let mut difference = *a;
     let below = subtract(&mut difference, b);
     if !below {

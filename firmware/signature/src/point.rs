@@ -3,12 +3,13 @@
 //! The formulas are those for extended coordinates by Hisil, Wong, Carter and Dawson ("Twisted Edwards Curves
 //! Revisited", 2008), which hold for every pair of points: there is no special case to forget.
 
+use crate::arithmetic::Arithmetic;
 use crate::field::FieldElement;
-use crate::limbs;
+use crate::limbs::{self, Limbs};
 use crate::scalar::{DigitPairs, Scalar};
 
 /// The curve's d = -121665 / 121666.
-const D: FieldElement = FieldElement::new([
+const D: Limbs = [
     0x1359_78a3,
     0x75eb_4dca,
     0x4141_d8ab,
@@ -17,10 +18,10 @@ const D: FieldElement = FieldElement::new([
     0x8cc7_4079,
     0x2b6f_fe73,
     0x5203_6cee,
-]);
+];
 
 /// The base point B (RFC 8032, 5.1).
-const BASE_X: FieldElement = FieldElement::new([
+const BASE_X: Limbs = [
     0x8f25_d51a,
     0xc956_2d60,
     0x9525_a7b2,
@@ -29,8 +30,8 @@ const BASE_X: FieldElement = FieldElement::new([
     0xc0a4_e231,
     0xcd6e_53fe,
     0x2169_36d3,
-]);
-const BASE_Y: FieldElement = FieldElement::new([
+];
+const BASE_Y: Limbs = [
     0x6666_6658,
     0x6666_6666,
     0x6666_6666,
@@ -39,15 +40,15 @@ const BASE_Y: FieldElement = FieldElement::new([
     0x6666_6666,
     0x6666_6666,
     0x6666_6666,
-]);
+];
 
 /// A point as (x, y) = (X / Z, Y / Z), with T = X Y / Z. T is up to date only where an addition comes next.
 #[derive(Clone, Copy)]
-pub(crate) struct Point {
-    x: FieldElement,
-    y: FieldElement,
-    z: FieldElement,
-    t: FieldElement,
+pub(crate) struct Point<A> {
+    x: FieldElement<A>,
+    y: FieldElement<A>,
+    z: FieldElement<A>,
+    t: FieldElement<A>,
 }
 
 /// What is done next with a point: additions read T, doublings do not, and a T that nobody reads is not computed.
@@ -65,16 +66,16 @@ impl Next {
 
 /// An odd multiple of a point, made ready to be added to others.
 #[derive(Clone, Copy)]
-struct Multiple {
-    y_plus_x: FieldElement,
-    y_minus_x: FieldElement,
+struct Multiple<A> {
+    y_plus_x: FieldElement<A>,
+    y_minus_x: FieldElement<A>,
     /// 2 d T.
-    t_2d: FieldElement,
+    t_2d: FieldElement<A>,
     /// 2 Z.
-    z_2: FieldElement,
+    z_2: FieldElement<A>,
 }
 
-impl Multiple {
+impl<A: Arithmetic> Multiple<A> {
     const UNSET: Self = Self {
         y_plus_x: FieldElement::ZERO,
         y_minus_x: FieldElement::ZERO,
@@ -83,16 +84,16 @@ impl Multiple {
     };
 
     /// In place, because a copy of 128 bytes is much on this stack.
-    fn set(&mut self, point: &Point) {
+    fn set(&mut self, point: &Point<A>) {
         self.y_plus_x = point.y.add(&point.x);
         self.y_minus_x = point.y.subtract(&point.x);
-        let t_d = point.t.multiply(&D);
+        let t_d = point.t.multiply(&FieldElement::new(D));
         self.t_2d = t_d.add(&t_d);
         self.z_2 = point.z.add(&point.z);
     }
 }
 
-impl Point {
+impl<A: Arithmetic> Point<A> {
     /// The neutral element.
     const IDENTITY: Self = Self {
         x: FieldElement::ZERO,
@@ -112,7 +113,7 @@ impl Point {
         // x^2 = u / v, and x = u v^3 (u v^7)^((p - 5) / 8) is the root, or is it after one more factor, or none is.
         let y_2 = y.square();
         let u = y_2.subtract(&FieldElement::ONE);
-        let v = y_2.multiply(&D).add(&FieldElement::ONE);
+        let v = y_2.multiply(&FieldElement::new(D)).add(&FieldElement::ONE);
         let u_v3 = v.square().multiply(&v).multiply(&u);
         let u_v7 = u_v3.multiply(&v.square().square());
         let mut x = u_v7.root_power().multiply(&u_v3);
@@ -162,11 +163,12 @@ impl Point {
 
     /// The base point.
     fn base() -> Self {
+        let (x, y) = (FieldElement::new(BASE_X), FieldElement::new(BASE_Y));
         Self {
-            x: BASE_X,
-            y: BASE_Y,
+            x,
+            y,
             z: FieldElement::ONE,
-            t: BASE_X.multiply(&BASE_Y),
+            t: x.multiply(&y),
         }
     }
 
@@ -207,7 +209,7 @@ impl Point {
 
     /// Makes the multiples 1, 3, 5 and 7 of a point, whose T must be up to date. The point is 7 times itself afterwards.
     #[inline(never)]
-    fn set_odd_multiples(&mut self, multiples: &mut [Multiple; 4]) {
+    fn set_odd_multiples(&mut self, multiples: &mut [Multiple<A>; 4]) {
         multiples[0].set(self);
         self.double(Next::Addition);
         // The last place holds 2 while the others are made.
@@ -234,7 +236,7 @@ impl Point {
 
     /// Adds a point, or subtracts it where `negative`.
     #[inline(never)]
-    fn add(&mut self, addend: &Multiple, negative: bool, next: Next) {
+    fn add(&mut self, addend: &Multiple<A>, negative: bool, next: Next) {
         let (mut with_sum, mut with_difference) = (&addend.y_plus_x, &addend.y_minus_x);
         if negative {
             (with_sum, with_difference) = (with_difference, with_sum);
@@ -256,10 +258,10 @@ impl Point {
     #[inline(never)]
     fn complete(
         &mut self,
-        e: &FieldElement,
-        f: &FieldElement,
-        g: &FieldElement,
-        h: &FieldElement,
+        e: &FieldElement<A>,
+        f: &FieldElement<A>,
+        g: &FieldElement<A>,
+        h: &FieldElement<A>,
         next: Next,
     ) {
         self.x = e.multiply(f);
@@ -286,7 +288,11 @@ mod tests {
     use num_bigint::BigUint;
 
     use super::*;
-    use crate::field::tests::{p, value};
+    use crate::Portable;
+    use crate::field::tests::p;
+    use crate::limbs::tests::big;
+
+    type Point = super::Point<Portable>;
 
     /// d from its definition.
     fn d() -> BigUint {
@@ -307,13 +313,13 @@ mod tests {
 
     #[test]
     fn d_is_what_its_definition_says() {
-        assert_eq!(value(&D), d());
+        assert_eq!(big(&D), d());
     }
 
     #[test]
     fn the_base_point_is_the_one_of_rfc_8032() {
         let bytes = ED25519_BASEPOINT_POINT.compress().to_bytes();
-        let (x, y) = (value(&BASE_X), value(&BASE_Y));
+        let (x, y) = (big(&BASE_X), big(&BASE_Y));
         // Its encoding has y and the sign of x; the curve's equation leaves no other x.
         assert_eq!(y, y_of(&bytes));
         assert_eq!(x.bit(0), bytes[31] >> 7 == 1);

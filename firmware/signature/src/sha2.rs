@@ -8,6 +8,9 @@
 //! registers, see `compress`.
 
 use core::cell::Cell;
+use core::marker::PhantomData;
+
+use crate::arithmetic::Arithmetic;
 
 /// The first 64 bits of the fractional parts of the cube roots of the first 80 primes.
 static ROUND_CONSTANTS: [u64; 80] = [
@@ -130,27 +133,29 @@ macro_rules! sha2 {
     (
         $(#[$documentation:meta])*
         $name:ident, $compress:ident,
-        word: $word:ident, block: $block:literal, digest: $digest:literal, constants: $constants:ident,
+        word: $word:ident, block: $block:literal, digest: $digest:literal, constants: $constants:ident, rounds: $rounds:literal,
         big_sigma_0: $big_sigma_0:expr, big_sigma_1: $big_sigma_1:expr,
         small_sigma_0: $small_sigma_0:expr, small_sigma_1: $small_sigma_1:expr $(,)?
     ) => {
         $(#[$documentation])*
         #[derive(Clone)]
-        pub struct $name {
+        pub struct $name<A> {
             state: [$word; 8],
             /// Its first `length % block` bytes are what has come of the block after the last whole one.
             block: [u8; $block],
             /// Of all that has come, in bytes.
             length: u64,
+            arithmetic: PhantomData<A>,
         }
 
-        impl $name {
+        impl<A: Arithmetic> $name<A> {
             /// The hash of nothing so far.
             pub fn new() -> Self {
                 Self {
                     state: INITIAL_STATE.map(|word| (word >> (u64::BITS - $word::BITS)) as $word),
                     block: [0; $block],
                     length: 0,
+                    arithmetic: PhantomData,
                 }
             }
 
@@ -167,12 +172,12 @@ macro_rules! sha2 {
                     if filled + head.len() < $block {
                         return;
                     }
-                    $compress(&mut self.state, &self.block);
+                    A::$compress(&mut self.state, &self.block, &$constants);
                     data = rest;
                 }
                 let (blocks, tail) = data.as_chunks();
                 for block in blocks {
-                    $compress(&mut self.state, block);
+                    A::$compress(&mut self.state, block, &$constants);
                 }
                 for (byte, new) in self.block.iter_mut().zip(tail) {
                     *byte = *new;
@@ -198,7 +203,7 @@ macro_rules! sha2 {
             }
         }
 
-        impl Default for $name {
+        impl<A: Arithmetic> Default for $name<A> {
             fn default() -> Self {
                 Self::new()
             }
@@ -211,7 +216,11 @@ macro_rules! sha2 {
         /// the new e in place. With every operand at a fixed distance from one pointer, a round is loads, arithmetic
         /// and two stores.
         #[inline(never)]
-        fn $compress(state: &mut [$word; 8], block: &[u8; $block]) {
+        pub(crate) fn $compress(
+            state: &mut [$word; 8],
+            block: &[u8; $block],
+            constants: &[$word; $rounds],
+        ) {
             // Cells, because neighbouring windows overlap and are written to.
             let mut schedule = [0; 2 * STEP];
             for (word, bytes) in schedule[STEP..].iter_mut().zip(block.as_chunks().0) {
@@ -224,7 +233,7 @@ macro_rules! sha2 {
             let variables: &[Cell<$word>; STEP + 8] =
                 Cell::from_mut(&mut variables).as_array_of_cells();
 
-            for (step, constants) in $constants.chunks_exact(STEP).enumerate() {
+            for (step, constants) in constants.chunks_exact(STEP).enumerate() {
                 if step > 0 {
                     copy(&schedule[STEP..], &schedule[..STEP]);
                     for window in schedule.array_windows::<{ STEP + 1 }>() {
@@ -265,7 +274,7 @@ macro_rules! sha2 {
 sha2! {
     /// SHA-256, for a message of up to 2^61 - 1 bytes that comes in pieces.
     Sha256, compress_256,
-    word: u32, block: 64, digest: 32, constants: UPPER_HALVES,
+    word: u32, block: 64, digest: 32, constants: UPPER_HALVES, rounds: 64,
     big_sigma_0: |x: u32| x.rotate_right(2) ^ x.rotate_right(13) ^ x.rotate_right(22),
     big_sigma_1: |x: u32| x.rotate_right(6) ^ x.rotate_right(11) ^ x.rotate_right(25),
     small_sigma_0: |x: u32| x.rotate_right(7) ^ x.rotate_right(18) ^ (x >> 3),
@@ -275,7 +284,7 @@ sha2! {
 sha2! {
     /// SHA-512, for a message of up to 2^61 - 1 bytes that comes in pieces.
     Sha512, compress_512,
-    word: u64, block: 128, digest: 64, constants: ROUND_CONSTANTS,
+    word: u64, block: 128, digest: 64, constants: ROUND_CONSTANTS, rounds: 80,
     big_sigma_0: |x: u64| x.rotate_right(28) ^ x.rotate_right(34) ^ x.rotate_right(39),
     big_sigma_1: |x: u64| x.rotate_right(14) ^ x.rotate_right(18) ^ x.rotate_right(41),
     small_sigma_0: |x: u64| x.rotate_right(1) ^ x.rotate_right(8) ^ (x >> 7),

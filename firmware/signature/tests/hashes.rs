@@ -3,7 +3,10 @@
 
 use hex_literal::hex;
 use sha2::Digest;
-use signature::{Sha256, Sha512};
+use signature::Portable;
+
+type Sha256 = signature::Sha256<Portable>;
+type Sha512 = signature::Sha512<Portable>;
 
 fn sha_256(message: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();

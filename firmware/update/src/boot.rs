@@ -21,6 +21,12 @@ pub enum Decision {
     Wait,
 }
 
+/// What an installed image is started with in the same go: the first start of its trial, so that it takes one save of the
+/// record and not two.
+const FIRST_START: Phase = Phase::Trial {
+    starts_left: TRIAL_STARTS - 1,
+};
+
 /// Why an image did not get into flash.
 enum NotInstalled {
     /// It is not one that may be installed, or cannot be read; flash was not touched.
@@ -57,14 +63,17 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                     if self.check_written().is_err() {
                         return Decision::Wait;
                     }
-                    self.save(|record| {
-                        record.phase = Phase::Trial {
-                            starts_left: TRIAL_STARTS,
-                        };
-                    })
+                    match self.save(|record| record.phase = FIRST_START) {
+                        Ok(()) => return Decision::Start,
+                        failed => failed,
+                    }
                 }
                 Phase::Pending => self.take_up(&mut verified),
-                Phase::Installing => self.install_staged(verified.take()),
+                Phase::Installing => match self.install_staged(verified.take()) {
+                    Ok(true) => return Decision::Start,
+                    Ok(false) => Ok(()),
+                    Err(failed) => Err(failed),
+                },
                 Phase::Trial { starts_left: 0 } => {
                     if self.record.previous.is_none() {
                         // Nothing to go back to, and it may only have lacked a computer: it gets its starts again,
@@ -145,8 +154,9 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         })
     }
 
-    /// Installing: copies the staged image; when it cannot be read any more, goes back to the old one.
-    fn install_staged(&mut self, verified: Option<SignedImage>) -> Result<(), WriteFailed> {
+    /// Installing: copies the staged image, which then can be started; when it cannot be read any more, goes back to the
+    /// old one.
+    fn install_staged(&mut self, verified: Option<SignedImage>) -> Result<bool, WriteFailed> {
         let staged = self.record.staged;
         let installed = match staged {
             Some(slot) => self.put_into_flash(slot, verified),
@@ -154,13 +164,11 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         };
         match installed {
             Ok(()) => self.save(|record| {
-                record.phase = Phase::Trial {
-                    starts_left: TRIAL_STARTS,
-                };
+                record.phase = FIRST_START;
                 record.running = staged;
                 record.staged = None;
-            }),
-            Err(NotInstalled::Flash) => Err(WriteFailed),
+            })?,
+            Err(NotInstalled::Flash) => return Err(WriteFailed),
             Err(NotInstalled::Image(failure)) => {
                 let version = self.version_of(staged);
                 self.save(|record| {
@@ -170,9 +178,10 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
                         Some(_) => Phase::Reverting,
                         None => Phase::Idle,
                     };
-                })
+                })?;
             }
         }
+        Ok(installed.is_ok())
     }
 
     /// Reverting: puts the old image back. False when there is none that could be.
@@ -216,12 +225,16 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// Whether a stored image may be installed: whole, for this device, not too old, signed.
     fn verify(&mut self, slot: Slot) -> Result<SignedImage, Failure> {
         let (image, mut stored) = store::held(&mut self.nand, slot).ok_or(Failure::Unreadable)?;
-        let whole = image_check::check(&mut stored, Some(image.length), self.identity.target)?;
+        let whole = image_check::check::<F::Arithmetic>(
+            &mut stored,
+            Some(image.length),
+            self.identity.target,
+        )?;
         if whole.image.digest != image.digest {
             return Err(ImageError::BadDigest.into());
         }
         self.record.check_counter(whole.security_counter)?;
-        image_check::check_signature(&mut stored, whole, self.identity.public_key)
+        image_check::check_signature::<F::Arithmetic>(&mut stored, whole, self.identity.public_key)
     }
 
     /// Sees to it that the image in flash is in the store as well. Nothing when flash holds no whole image.

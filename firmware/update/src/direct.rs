@@ -191,7 +191,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         match &mut upload.stage {
             Stage::Trailer(header) => {
                 let identity = &self.identity;
-                let counter = image_check::check_announced(
+                let counter = image_check::check_announced::<F::Arithmetic>(
                     header,
                     data,
                     (upload.digest, length),
@@ -280,7 +280,7 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         }
         // Whatever is wrong with it, it has to be sent anew.
         self.forget();
-        let whole = image_check::check(
+        let whole = image_check::check::<F::Arithmetic>(
             &mut InFlash(&self.flash),
             Some(length),
             self.identity.target,
@@ -304,9 +304,9 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// Whether flash, which a computer was writing, holds all of an image that may be started.
     pub(crate) fn check_written(&self) -> Result<(), Failure> {
         let mut flash = InFlash(&self.flash);
-        let whole = image_check::check(&mut flash, None, self.identity.target)?;
+        let whole = image_check::check::<F::Arithmetic>(&mut flash, None, self.identity.target)?;
         self.record.check_counter(whole.security_counter)?;
-        image_check::check_signature(&mut flash, whole, self.identity.public_key)?;
+        image_check::check_signature::<F::Arithmetic>(&mut flash, whole, self.identity.public_key)?;
         Ok(())
     }
 }

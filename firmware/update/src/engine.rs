@@ -102,8 +102,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
     /// The image in flash, when it is whole.
     pub(crate) fn check_flash(&mut self) -> Option<WholeImage> {
         if self.in_flash.is_none() {
-            self.in_flash =
-                image_check::check(&mut InFlash(&self.flash), None, self.identity.target).ok();
+            self.in_flash = image_check::check::<F::Arithmetic>(
+                &mut InFlash(&self.flash),
+                None,
+                self.identity.target,
+            )
+            .ok();
         }
         self.in_flash
     }
@@ -258,11 +262,15 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         // Whatever is wrong with it, it has to be sent anew.
         self.upload = Upload::None;
         let mut image = store::unsealed(&mut self.nand, &writing);
-        let whole = image_check::check(&mut image, Some(writing.length()), self.identity.target)
-            .map_err(|failure| match failure {
-                Failure::Image(error) => Refusal::Image(error),
-                Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
-            })?;
+        let whole = image_check::check::<F::Arithmetic>(
+            &mut image,
+            Some(writing.length()),
+            self.identity.target,
+        )
+        .map_err(|failure| match failure {
+            Failure::Image(error) => Refusal::Image(error),
+            Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
+        })?;
         self.record
             .check_counter(whole.security_counter)
             .map_err(Refusal::Image)?;

@@ -5,7 +5,7 @@ use protocol::device::HeldImage;
 use protocol::image::{
     Digest, HEADER_LENGTH, HEADER_SIZE, Header, ImageError, MAX_TRAILER, Target, Trailer,
 };
-use signature::Sha256;
+use signature::{Arithmetic, Sha256};
 
 use crate::memory::{ReadImage, Unreadable};
 
@@ -15,6 +15,10 @@ const DER_PREFIX: [u8; 12] = [
 ];
 /// Bytes that are hashed at once.
 const PIECE: usize = 128;
+
+/// Their place, at a word: reading and hashing take whole words there.
+#[repr(align(4))]
+struct Piece([u8; PIECE]);
 
 /// Why an image failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +65,7 @@ impl SignedImage {
 
 /// Whether the image of `length` bytes (when that is known) is whole and for this device.
 #[inline(never)]
-pub fn check(
+pub fn check<A: Arithmetic>(
     image: &mut dyn ReadImage,
     length: Option<u32>,
     target: &Target,
@@ -75,7 +79,7 @@ pub fn check(
     image.read(u32::from(HEADER_SIZE), &mut vectors)?;
     target.check_vectors(&header, &vectors)?;
 
-    let digest = hash(image, header.signed_length())?;
+    let digest = hash::<A>(image, header.signed_length())?;
     check_trailer(image, header, digest, length, target)
 }
 
@@ -84,7 +88,7 @@ pub fn check(
 /// Apart from [`check`]: only the bootloader asks for that, and where it converses with a computer there would not be
 /// the stack for it.
 #[inline(never)]
-pub fn check_signature(
+pub fn check_signature<A: Arithmetic>(
     image: &mut dyn ReadImage,
     whole: WholeImage,
     public_key: &[u8; 32],
@@ -92,7 +96,7 @@ pub fn check_signature(
     let mut buffer = [0; MAX_TRAILER];
     let trailer = read_trailer(image, &whole.header, whole.image.length, &mut buffer)?;
     // Of the digest that was computed, whatever can be read of the trailer now.
-    check_key(&trailer, whole.image.digest, public_key)?;
+    check_key::<A>(&trailer, whole.image.digest, public_key)?;
     Ok(SignedImage(whole.image))
 }
 
@@ -100,7 +104,7 @@ pub fn check_signature(
 /// is announced with. Its security counter, which the caller compares with the device's.
 ///
 /// Whether it has that digest, and so that counter, shows only when all of it is there.
-pub fn check_announced(
+pub fn check_announced<A: Arithmetic>(
     header: &Header,
     bytes: &[u8],
     (digest, length): (Digest, u32),
@@ -112,22 +116,22 @@ pub fn check_announced(
     if trailer.digest != digest {
         return Err(ImageError::BadDigest);
     }
-    check_key(&trailer, digest, public_key)?;
+    check_key::<A>(&trailer, digest, public_key)?;
     Ok(trailer.security_counter)
 }
 
-fn check_key(
+fn check_key<A: Arithmetic>(
     trailer: &Trailer<'_>,
     digest: Digest,
     public_key: &[u8; 32],
 ) -> Result<(), ImageError> {
-    let mut der = Sha256::new();
+    let mut der = Sha256::<A>::new();
     der.update(&DER_PREFIX);
     der.update(public_key);
     if trailer.key_hash != der.finish() {
         return Err(ImageError::OtherKey);
     }
-    signature::verify(public_key, &digest.0, trailer.signature)
+    signature::verify::<A>(public_key, &digest.0, trailer.signature)
         .map_err(|_| ImageError::BadSignature)
 }
 
@@ -174,12 +178,12 @@ fn read_trailer<'a>(
 }
 
 #[inline(never)]
-fn hash(image: &mut dyn ReadImage, length: u32) -> Result<Digest, Unreadable> {
-    let mut sha = Sha256::new();
-    let mut piece = [0; PIECE];
+fn hash<A: Arithmetic>(image: &mut dyn ReadImage, length: u32) -> Result<Digest, Unreadable> {
+    let mut sha = Sha256::<A>::new();
+    let mut piece = Piece([0; PIECE]);
     let mut offset = 0;
     while offset < length {
-        let piece = &mut piece[..PIECE.min((length - offset) as usize)];
+        let piece = &mut piece.0[..PIECE.min((length - offset) as usize)];
         image.read(offset, piece)?;
         sha.update(piece);
         offset += piece.len() as u32;

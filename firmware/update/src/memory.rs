@@ -1,5 +1,7 @@
 //! The three memories an update deals with, as small as they can be.
 
+use signature::Arithmetic;
+
 use crate::direct::Upload;
 
 /// A cell, page or block did not take what was written, or erasing it failed.
@@ -37,6 +39,8 @@ pub trait Flash {
     const UNIT: usize;
     /// What an erased byte reads as: 0x00 on the STM32L0, 0xFF on most others.
     const ERASED: u8;
+    /// How the core that runs from this flash computes digests and signatures.
+    type Arithmetic: Arithmetic;
 
     /// Reads; the caller stays within the slot.
     fn read(&self, offset: u32, out: &mut [u8]);

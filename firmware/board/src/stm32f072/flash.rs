@@ -10,6 +10,8 @@ use core::ptr;
 use stm32_metapac::FLASH;
 use update::memory::{Flash, WriteFailed};
 
+use crate::arithmetic::Thumb;
+use crate::memory_functions::read_flash;
 use crate::memory_map::{APPLICATION, APPLICATION_SIZE, BOOT_RECORD, BOOT_RECORD_SIZE};
 use crate::watchdog;
 
@@ -81,16 +83,13 @@ impl<const START: u32, const BYTES: u32> Flash for Region<START, BYTES> {
     type Page = [u8; PAGE];
     const UNIT: usize = HALF_WORD;
     const ERASED: u8 = 0xFF;
+    type Arithmetic = Thumb;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         let end = offset as usize + out.len();
         assert!(end <= BYTES as usize);
-        let start = (START + offset) as *const u8;
-        for (index, byte) in out.iter_mut().enumerate() {
-            // SAFETY: within the region, as just checked; flash can be read at any time, and volatile because it changes
-            // behind the compiler's back.
-            *byte = unsafe { ptr::read_volatile(start.add(index)) };
-        }
+        // SAFETY: within the region, as just checked.
+        unsafe { read_flash(START + offset, out) };
     }
 
     fn erase_page(&mut self, offset: u32) -> Result<(), WriteFailed> {

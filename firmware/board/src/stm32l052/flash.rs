@@ -9,6 +9,8 @@ use core::ptr;
 use stm32_metapac::FLASH;
 use update::memory::{Eeprom, Flash, WriteFailed};
 
+use crate::arithmetic::Thumb;
+use crate::memory_functions::read_flash;
 use crate::memory_map::{
     APPLICATION, APPLICATION_SIZE, BOOTLOADER_SIZE, EEPROM, EEPROM_SIZE, SECTOR_SIZE,
     WRITE_PROTECTION,
@@ -126,16 +128,13 @@ impl Flash for ApplicationFlash {
     type Page = [u8; PAGE];
     const UNIT: usize = HALF_PAGE;
     const ERASED: u8 = 0x00;
+    type Arithmetic = Thumb;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         let end = offset as usize + out.len();
         assert!(end <= APPLICATION_SIZE as usize);
-        let start = (APPLICATION + offset) as *const u8;
-        for (index, byte) in out.iter_mut().enumerate() {
-            // SAFETY: within the slot, as just checked; flash can be read at any time, and volatile because it changes
-            // behind the compiler's back.
-            *byte = unsafe { ptr::read_volatile(start.add(index)) };
-        }
+        // SAFETY: within the slot, as just checked.
+        unsafe { read_flash(APPLICATION + offset, out) };
     }
 
     fn erase_page(&mut self, offset: u32) -> Result<(), WriteFailed> {

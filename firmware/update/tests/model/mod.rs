@@ -19,6 +19,7 @@ use protocol::device::{CLASS_ID, Program, SerialNumber, VENDOR_ID};
 use protocol::image::{HEADER_SIZE, MAGIC, PROTECTED_MAGIC, TLV_MAGIC, Target, Version, tlv};
 use protocol::message::{CommonRequest, Never, Refusal};
 use sha2::{Digest, Sha256};
+use signature::Portable;
 use update::MAX_DATA;
 use update::boot::Decision;
 use update::direct::NoNand;
@@ -233,6 +234,7 @@ impl<const PAGE: usize, const UNIT: usize, const ERASED: u8> Flash
     type Page = [u8; PAGE];
     const UNIT: usize = UNIT;
     const ERASED: u8 = ERASED;
+    type Arithmetic = Portable;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         let offset = offset as usize;
@@ -276,6 +278,7 @@ impl Flash for RecordPages {
     type Page = [u8; F0_PAGE];
     const UNIT: usize = F0Flash::UNIT;
     const ERASED: u8 = F0_ERASED;
+    type Arithmetic = Portable;
 
     fn read(&self, offset: u32, out: &mut [u8]) {
         self.0.read(offset, out);

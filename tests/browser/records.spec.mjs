@@ -1,0 +1,389 @@
+// Records come into this browser whole and once, are drawn, and leave it as the command line would write them. The logger
+// holds a month of what its sensors were told, recorded by its own firmware (tests/src/bin/month.rs).
+import AxeBuilder from '@axe-core/playwright';
+import { copyFileSync, createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Device } from './device.mjs';
+import { expect, test as base } from './fixtures.mjs';
+import { LoggerPage } from './logger-page.mjs';
+import { month } from './places.mjs';
+
+/** The longest that a task may take on the page's thread, in milliseconds. */
+const LONGEST = 50;
+
+class RecordsPage extends LoggerPage {
+  constructor(page, chooser) {
+    super(page, chooser);
+    this.card = page.getByRole('region', { name: 'Records' });
+    this.chart = page.getByRole('application', { name: 'Chart of the records' });
+    this.copy = this.fact('copy');
+  }
+
+  button(name) {
+    return this.card.getByRole('button', { name, exact: true });
+  }
+
+  async open() {
+    await this.tab('Records').click();
+    await expect(this.card).toBeVisible();
+  }
+
+  /** How far copying is, in percent; 100 when there is nothing more to copy. */
+  async percent() {
+    const bar = this.card.getByRole('progressbar');
+    return (await bar.count()) ? Number(await bar.getAttribute('aria-valuenow')) : 100;
+  }
+
+  /** How many records are in this browser. */
+  async copied() {
+    const [number] = (await this.copy.innerText()).match(/^[\d\u202f]+/) ?? ['0'];
+    return Number(number.replaceAll(/\D/g, ''));
+  }
+
+  /** Saves a table; gives its file. */
+  async save(name) {
+    const saving = this.page.waitForEvent('download', { timeout: 120_000 });
+    await this.button(name).click();
+    const saved = await saving;
+    return { name: saved.suggestedFilename(), path: await saved.path() };
+  }
+}
+
+const test = base.extend({
+  records: async ({ page, chooser }, use) => use(new RecordsPage(page, chooser)),
+});
+
+/** A logger that recorded for a month. */
+const withMonth = test.extend({
+  folder_of_month: async ({}, use) => {
+    const folder = mkdtempSync(join(tmpdir(), 'logdock-month-'));
+    for (const name of ['month.nand', 'month.eeprom']) copyFileSync(join(month, name), join(folder, name));
+    await use(folder);
+    rmSync(folder, { recursive: true });
+  },
+  device: async ({ folder_of_month: folder }, use) => {
+    const device = await Device.start('factory-1.0.0.hex', [
+      '--nand',
+      join(folder, 'month.nand'),
+      '--eeprom',
+      join(folder, 'month.eeprom'),
+    ]);
+    await use(device);
+    await device.stop();
+    expect(device.halts, 'the firmware never made the chip stop').toEqual([]);
+  },
+});
+
+/** What the sensors were told, from which moment on. */
+function told() {
+  const [, ...lines] = readFileSync(join(month, 'month.csv'), 'utf8').trimEnd().split('\n');
+  return lines.map((line) => line.split(',').map(Number));
+}
+
+/** Every line of a table, in cells. */
+async function* rows(path) {
+  for await (const line of createInterface({ input: createReadStream(path) })) yield line.split(',');
+}
+
+/**
+ * Watches for tasks that hold up the page; gives a function that ends that and says how much of the processor's time the
+ * longest took, in milliseconds. How long a task waited for a processor says nothing of the page.
+ */
+async function watchTasks(page) {
+  const browser = page.context().browser();
+  await browser.startTracing(page, { categories: ['toplevel'] });
+  return async () => {
+    const { traceEvents } = JSON.parse(await browser.stopTracing());
+    const isMain = ({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain';
+    const thread = ({ pid, tid }) => `${pid}.${tid}`;
+    const mains = new Set(traceEvents.filter(isMain).map(thread));
+    const tasks = traceEvents.filter((event) => event.tdur && mains.has(thread(event)));
+    expect(tasks.length, 'tasks were seen').toBeGreaterThan(100);
+    return tasks.reduce((longest, { tdur }) => Math.max(longest, tdur / 1000), 0);
+  };
+}
+
+/** Memory of the browser's processes that show pages, in MB. */
+async function memory(started) {
+  const session = await started.context.browser().newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  const kilobytes = processInfo
+    .filter(({ type }) => type === 'renderer')
+    .map(({ id }) => Number(readFileSync(`/proc/${id}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]));
+  return kilobytes.reduce((sum, size) => sum + size, 0) / 1024;
+}
+
+withMonth('a month comes into the browser once, and leaves it as the sensors were told', async ({
+  page,
+  device,
+  records,
+  started,
+}) => {
+  withMonth.setTimeout(480_000);
+  await device.pace(4);
+  await device.plug();
+  await records.connect();
+  await records.open();
+  await expect(records.card).toContainText('of its memory');
+  const kept = Number((await records.card.innerText()).match(/keeps ([\d.]+) MB/)[1]);
+  const sent = (await device.status()).bytes_to_program;
+  let longest = await watchTasks(page);
+  await records.button('Read the records').click();
+
+  // A pause is one: nothing more comes.
+  await expect.poll(() => records.percent(), { timeout: 60_000 }).toBeGreaterThan(5);
+  await records.button('Pause').click();
+  await expect(records.button('Go on')).toBeVisible();
+  await page.waitForTimeout(1000);
+  const paused = await records.copied();
+  await page.waitForTimeout(1500);
+  expect(await records.copied()).toBe(paused);
+  const early = await memory(started);
+  await records.button('Go on').click();
+
+  // The cable comes out, and goes in again.
+  await expect.poll(() => records.percent(), { timeout: 60_000 }).toBeGreaterThan(20);
+  await device.unplug();
+  await expect(records.card).toContainText('copying goes on from');
+  const before = await records.percent();
+  const first = await longest();
+  expect(first, 'no task held up the page').toBeLessThanOrEqual(LONGEST);
+  await device.plug();
+  await expect.poll(() => records.percent(), { timeout: 60_000 }).toBeGreaterThan(before + 3);
+
+  // The page is loaded anew, and goes on with what it has.
+  await page.reload();
+  await records.expectConnected();
+  await records.open();
+  await expect.poll(() => records.copied(), { timeout: 60_000 }).toBeGreaterThan(paused);
+  expect(await records.percent()).toBeGreaterThanOrEqual(before);
+  longest = await watchTasks(page);
+  await expect.poll(() => records.percent(), { timeout: 240_000 }).toBe(100);
+  const second = await longest();
+  expect(second, 'no task held up the page').toBeLessThanOrEqual(LONGEST);
+  const late = await memory(started);
+  console.log(`longest task ${Math.max(first, second).toFixed(1)} ms, memory ${early.toFixed(0)} MB early and ${late.toFixed(0)} MB late`);
+  expect(late - early, 'memory stays flat, in MB').toBeLessThan(48);
+  await expect(records.copy).not.toContainText('missing');
+  const came = ((await device.status()).bytes_to_program - sent) / 2 ** 20;
+  console.log(`${kept} MB in the logger, ${came.toFixed(1)} MB came over the cable`);
+  // Frames and answers besides take a twentieth; each break costs what was under way.
+  expect(came, 'nothing comes twice').toBeLessThan(kept * 1.08 + 1);
+
+  // Panning over all of it, for as long as it takes to see whether it stays smooth.
+  const box = await records.chart.boundingBox();
+  longest = await watchTasks(page);
+  await records.button('Come closer').click();
+  await records.button('Come closer').click();
+  await page.mouse.move(box.x + box.width / 2, box.y + 100);
+  await page.mouse.down();
+  for (let step = 0; step < 60; step++) await page.mouse.move(box.x + box.width / 2 - 4 * step, box.y + 100);
+  await page.mouse.up();
+  const panning = await longest();
+  console.log(`panning: longest task ${panning.toFixed(1)} ms`);
+  expect(panning, 'no task held up the page').toBeLessThanOrEqual(LONGEST);
+
+  // The table is what the sensors were told.
+  longest = await watchTasks(page);
+  const { path, name } = await records.save('Save all as CSV');
+  expect(await longest(), 'no task held up the page').toBeLessThanOrEqual(LONGEST);
+  expect(name).toBe(`logdock-${await records.fact('serial').innerText()}.csv`);
+  const steps = told();
+  const seen = new Set();
+  let [count, known, off, last, pulses] = [0, 0, 0, -1, 0];
+  let header;
+  for await (const cells of rows(path)) {
+    if (!header) {
+      header = cells;
+      expect(header.slice(0, 5)).toEqual(['utc', 'record', 'session', 'elapsed_s', 'Supply (V)']);
+      continue;
+    }
+    count++;
+    expect.soft(Number(cells[1]) > last, `record ${cells[1]} behind ${last}`).toBe(true);
+    last = Number(cells[1]);
+    pulses += Number(cells[header.indexOf('Events')]);
+    const at = Date.parse(cells[0]);
+    if (Number.isNaN(at) || at > steps.at(-1)[0] + 120_000) continue;
+    known++;
+    const index = Math.floor((at - steps[0][0]) / 120_000);
+    // A record at the very edge of a step may show the one before or behind.
+    const fits = [index, index - 1, index + 1].some((index, turn) => {
+      const step = steps[index];
+      const edge = (at - steps[0][0]) % 120_000;
+      if (!step || (turn > 0 && edge > 200 && edge < 119_900)) return false;
+      const near = (name, value, by) => Math.abs(Number(cells[header.indexOf(name)]) - value) <= by;
+      return (
+        near('Supply (V)', step[1] / 1000, 0.004) &&
+        near('Temperature (°C)', step[2] / 100, 1) &&
+        near('Input A (V)', step[3] / 1000, 0.003) &&
+        near('Input B (V)', step[4] / 1000, 0.003)
+      );
+    });
+    if (fits) seen.add(index);
+    else if (at > steps[0][0]) off++;
+  }
+  console.log(`${count} records, ${known} with their time, ${seen.size} of ${steps.length} steps seen, ${off} off`);
+  expect(count).toBeGreaterThan(1_600_000);
+  expect(off, 'records that are not what the sensors were told').toBe(0);
+  const whole = steps.reduce((sum, step) => sum + step[5] * step[6], 0);
+  expect(pulses).toBeGreaterThan(whole * 0.99);
+  expect(pulses).toBeLessThanOrEqual(whole);
+});
+
+/** Records that a logger gathers before it writes them. */
+const WRITTEN = 39;
+
+/** A logger out of the box, connected, with its records looked at. */
+async function begin(device, records, least = 4) {
+  await device.plug();
+  await records.connect();
+  await records.open();
+  await expect.poll(() => records.records(), { timeout: 60_000 }).toBeGreaterThan(least);
+  await records.button('Read the records').click();
+  await expect.poll(() => records.copied()).toBeGreaterThan(least);
+}
+
+/** The same, with so many records that the logger has written some to its memory: that can be erased, and outlives it. */
+async function beginWithWritten(device, records) {
+  await device.pace(8);
+  await begin(device, records, WRITTEN + 6);
+  await device.pace(1);
+}
+
+test('what is recorded now comes by itself, and is there at the next visit', async ({ page, device, records }) => {
+  await beginWithWritten(device, records);
+  const before = await records.copied();
+  await expect.poll(() => records.copied(), 'while one looks').toBeGreaterThan(before + 3);
+  await expect(records.copy).toContainText('They stay here for the next visit.');
+  await device.cut();
+  await device.plug();
+  await page.reload();
+  await records.expectConnected();
+  await records.open();
+  await expect.poll(() => records.copied(), 'without being asked again').toBeGreaterThanOrEqual(WRITTEN);
+});
+
+test('the chart goes by keys, says what it shows, and selects what is saved', async ({ page, device, records }) => {
+  await beginWithWritten(device, records);
+  await expect(records.card.getByRole('row', { name: /^Supply \(V\)/ })).toBeVisible();
+  await records.chart.focus();
+  const readout = records.card.locator('.readout');
+  await page.keyboard.press('Home');
+  await expect(readout).toContainText('record 0 ');
+  await expect(readout).toContainText('the logger was started before it');
+  await page.keyboard.press('ArrowRight');
+  await expect(readout).toContainText(/record [1-9]/);
+  const from = Number((await readout.innerText()).match(/record (\d+)/)[1]);
+  for (let step = 0; step < 5; step++) {
+    const before = await readout.innerText();
+    await page.keyboard.press('Shift+ArrowRight');
+    await expect(readout).not.toHaveText(before);
+  }
+  const to = Number((await readout.innerText()).match(/record (\d+)/)[1]);
+  const [, supply] = (await readout.innerText()).match(/Supply ([\d.]+) V/);
+  await expect(records.card.getByText(`${to - from + 1} records are selected`)).toBeVisible();
+  const { path } = await records.save('Save the selection as CSV');
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\r\n').map((line) => line.split(','));
+  expect(lines.slice(1).map((cells) => Number(cells[1]))).toEqual(
+    Array.from({ length: to - from + 1 }, (_, index) => from + index),
+  );
+  expect(lines.at(-1)[lines[0].indexOf('Supply (V)')], 'as the chart said').toBe(supply);
+  await records.chart.focus();
+  await page.keyboard.press('Escape');
+  await expect(records.button('Save the selection as CSV')).toBeDisabled();
+
+  // A line that is switched off is not drawn.
+  const drawn = () => records.chart.screenshot();
+  const all = await drawn();
+  const line = records.button('Temperature (°C)');
+  await line.click();
+  await expect(line).toHaveAttribute('aria-pressed', 'false');
+  expect((await drawn()).equals(all)).toBe(false);
+});
+
+test('a copy that was damaged is made good, and says so', async ({ page, device, records }) => {
+  await beginWithWritten(device, records);
+  // Nobody asks the helper for records while they are not looked at.
+  await records.tab('Update').click();
+  await page.waitForTimeout(1000);
+  const worker = page.workers().find((worker) => worker.url().includes('helper'));
+  const spoil = await worker.evaluate(async () => {
+    // The page holds the file open: it is asked to let go of it.
+    for (const { copy } of logs.values()) copy.free();
+    logs.clear();
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('logs');
+    for await (const [name, file] of folder.entries()) {
+      if (!name.endsWith('.log')) continue;
+      const handle = await file.createSyncAccessHandle();
+      handle.write(new Uint8Array([0x55]), { at: 100 });
+      const size = handle.getSize();
+      handle.close();
+      return size;
+    }
+  });
+  expect(spoil).toBeGreaterThan(300);
+  await page.reload();
+  await records.expectConnected();
+  await records.open();
+  await expect(records.copy).toContainText('damaged');
+  await records.button('Read the records').click();
+  await expect.poll(() => records.copied()).toBeGreaterThan(WRITTEN);
+  await expect(records.copy).not.toContainText('missing');
+});
+
+test('without files of its own the page holds records while it is there, and says so', async ({ page, device, records }) => {
+  await page.route('**/helper-worker.js', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `delete StorageManager.prototype.getDirectory;${await response.text()}` });
+  });
+  await begin(device, records);
+  await expect(records.copy).toContainText('at most 32 MB');
+  const { path } = await records.save('Save all as CSV');
+  expect(readFileSync(path, 'utf8').trimEnd().split('\r\n').length).toBeGreaterThan(5);
+});
+
+test('erasing says what it erases, and the copy stays until it is removed', async ({ device, records }) => {
+  await beginWithWritten(device, records);
+  await records.button("Erase the logger's records…").click();
+  await expect(records.card.getByRole('alert')).toContainText('in this browser, where they stay');
+  await records.button('Keep them').click();
+  await records.button("Erase the logger's records…").click();
+  await records.button('Erase them').click();
+  await expect(records.card.getByText('The logger reports that its records are erased.')).toBeVisible();
+  const before = await records.copied();
+  expect(before).toBeGreaterThanOrEqual(WRITTEN);
+  await records.button('Remove the copy from this browser…').click();
+  await expect(records.card.getByRole('alert')).toContainText('older records are gone');
+  await records.button('Remove it').click();
+  await expect.poll(() => records.copied()).toBe(0);
+});
+
+test('a helper that cannot be loaded is said, and tried again', async ({ page, device, records }) => {
+  await page.route('**/helper_bg.wasm', (route) => route.fulfill({ status: 404 }));
+  await device.plug();
+  await records.connect();
+  await records.open();
+  await expect(records.card.getByRole('alert')).toContainText('could not be loaded');
+  await page.unroute('**/helper_bg.wasm');
+  await records.button('Try again').click();
+  await records.button('Read the records').click();
+  await expect.poll(() => records.copied()).toBeGreaterThan(0);
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test.describe(`in ${colorScheme} colours, on a phone`, () => {
+    test.use({ colorScheme, viewport: { width: 360, height: 740 } });
+    test('everybody can use the records', async ({ page, device, records }) => {
+      await begin(device, records);
+      await records.chart.focus();
+      await page.keyboard.press('End');
+      const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze();
+      expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect(wide, 'nothing sticks out').toBeLessThanOrEqual(360);
+    });
+  });
+}
