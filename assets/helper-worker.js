@@ -31,19 +31,11 @@ const answers = {
    * What is newer for a logger in the maker's catalogue, as `Offers.newer` says it, and why the catalogue or a part of it
    * could not be used.
    */
-  async offer(ids, running, language) {
+  offer(bytes, ids, running, language) {
     offers?.free();
     offers = undefined;
-    let text;
     try {
-      const response = await fetch('./firmware/catalogue.json', { cache: 'no-cache' });
-      if (!response.ok) return [[], 'not there'];
-      text = await response.text();
-    } catch {
-      return [[], 'not loaded'];
-    }
-    try {
-      offers = new wasm_bindgen.Offers(text);
+      offers = new wasm_bindgen.Offers(new TextDecoder().decode(bytes));
     } catch (why) {
       return [[], why];
     }

@@ -12,6 +12,7 @@
   let awake = Promise.resolve();
   let helper;
   let styled;
+  let workbench;
   const waiting = new Set();
   const dismiss = () => {
     helper.terminate();
@@ -46,8 +47,13 @@
         const style = { rel: 'stylesheet', href: './workbench.css', onload: loaded, onerror: loaded };
         document.head.append(Object.assign(document.createElement('link'), style));
       });
-      const { default: load, open } = await import('./workbench.js');
-      await Promise.all([load(), styled]);
+      // Once for all loggers, however quickly they come: loaded twice, there would be two programs behind one script.
+      workbench ??= import('./workbench.js').then(async (program) => {
+        await program.default();
+        return program;
+      });
+      workbench.catch(() => (workbench = undefined));
+      const [{ open }] = await Promise.all([workbench, styled]);
       return open(...logger);
     },
     /** Has WebUSB take the place of Web Serial, where there is one and not the other. */

@@ -68,15 +68,16 @@ async fn read_as(
     }))
 }
 
-/// What the catalogue has for a logger, and what is wrong with the catalogue, for its maker.
-pub(crate) async fn offer(device: &Device) -> (Option<Offer>, String) {
+/// What a catalogue has for a logger, and what is wrong with the catalogue, for its maker.
+pub(crate) async fn offer(catalogue: &[u8], device: &Device) -> (Option<Offer>, String) {
     let ids = [device.target.vendor_id.0, device.target.class_id.0].concat();
     let running = device.running.map(|running| running.version.to_bytes());
+    let bytes = Uint8Array::from(catalogue);
     let (ids, running) = (
         Uint8Array::from(&ids[..]),
         Uint8Array::from(running.as_ref().map_or(&[][..], |version| version)),
     );
-    let Ok(answer) = answer("offer", &[&ids, &running, &language().into()]).await else {
+    let Ok(answer) = answer("offer", &[&bytes, &ids, &running, &language().into()]).await else {
         return (None, String::new());
     };
     let answer: Array = answer.unchecked_into();

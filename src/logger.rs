@@ -45,6 +45,8 @@ const SETTINGS_FILE: &str = ".json";
 const VIRTUAL: &str = "#virtual-logger";
 /// An update to try on it, beside the page.
 const SAMPLE: &str = "logger-1.1.0.hex";
+/// What the maker offers, beside the page.
+const CATALOGUE: &str = "./firmware/catalogue.json";
 
 /// Whether there is a logger to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -731,7 +733,10 @@ impl Logger {
             return;
         };
         spawn(async move {
-            let (offer, wrong) = offer(&device).await;
+            let (offer, wrong) = match fetch(CATALOGUE).await {
+                Ok(bytes) => offer(&bytes, &device).await,
+                Err(_) => (None, "not there".into()),
+            };
             // Another logger may have been plugged in, or this one updated.
             if self.device.with(|now| now.as_ref() == Some(&device)) {
                 self.offer.set(offer);

@@ -176,7 +176,7 @@ impl Log {
             rest = &rest[length..];
             at += length as u64;
         }
-        self.overview.shrink();
+        self.settle();
         let goes_on = rest.len() < SEGMENT && at + (rest.len() as u64) < length;
         if goes_on && !is_open {
             self.loading = Some(at);
@@ -213,8 +213,7 @@ impl Log {
                     self.held = sequence.map(|sequence| sequence..sequence);
                 }
                 if let Ok(Some(batch)) = self.decoder.segment(bytes) {
-                    let earlier = self.earlier.as_mut().map(|(_, earlier)| earlier);
-                    self.overview.take(at, &batch, earlier);
+                    self.overview.take(at, &batch);
                 }
             }
             Entry::Lost(sequence) => self.decoder.lost(sequence),
@@ -245,7 +244,7 @@ impl Log {
         self.reopen();
         let first = self.held.as_ref().map_or(first, |held| held.start);
         self.append(bytes, lost, first, next)?;
-        self.overview.shrink();
+        self.settle();
         Ok(())
     }
 
@@ -295,7 +294,12 @@ impl Log {
         let last = self.last;
         self.enter(self.end + NOTE_LENGTH as u64, Entry::Segment(bytes));
         self.last = last;
+        self.settle();
         Ok(())
+    }
+
+    fn settle(&mut self) {
+        self.overview.settle(self.decoder.clocks());
     }
 
     /// Forgets the open segment.
@@ -303,6 +307,7 @@ impl Log {
         if let Some((decoder, earlier)) = self.earlier.take() {
             self.decoder = decoder;
             self.overview.take_back(earlier);
+            self.settle();
             self.behind = self.end;
         }
     }
@@ -393,7 +398,7 @@ impl Log {
             _ => (first.at, self.overview.readings[first.reading].run.clone()),
         };
         let bytes = self.read(from..behind)?;
-        let mut decoder = Decoder::within(run);
+        let mut decoder = Decoder::within(run, self.decoder.clocks().clone());
         let mut follower = self.overview.axis.follow(first.start);
         let mut reading = first.reading;
         let mut is_first = start > 0;
@@ -542,7 +547,14 @@ impl Log {
         let place = first.map_or(0.0, |first| first.start);
         let axis = self.overview.axis.clone();
         let whole = start..behind.min(self.end);
-        Ok(Table::new(whole, open, run, place, axis, (from, to)))
+        let clocks = self.decoder.clocks().clone();
+        Ok(Table::new(
+            whole,
+            open,
+            (run, clocks),
+            (place, axis),
+            (from, to),
+        ))
     }
 
     /// The next piece of a table; none when it is complete.

@@ -312,11 +312,16 @@ impl Decoder {
     }
 
     /// A decoder for segments from the middle of a log: `run` is that of the batch before them, or of the first.
-    pub fn within(run: Option<Rc<Run>>) -> Decoder {
+    pub fn within(run: Option<Rc<Run>>, clocks: Clocks) -> Decoder {
         Decoder {
             run,
-            ..Decoder::default()
+            ..Decoder::with_clocks(clocks)
         }
+    }
+
+    /// What it knows of the logger's clock.
+    pub fn clocks(&self) -> &Clocks {
+        &self.clocks
     }
 
     /// A decoder that saw nothing but knows when the clock was set.

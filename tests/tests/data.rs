@@ -9,8 +9,10 @@ use host::conversation::{Conversation, TalkError};
 use host::data::Decoder;
 use host::device::{read_health, read_status, sync_clock};
 use host::link::{Link, LinkError};
-use host::log::{self, Download};
-use host::protocol::message::{LoggerRequest, Refusal};
+use host::log::{self, Download, Loss};
+use host::protocol::MAX_PACKET;
+use host::protocol::frame::max_length;
+use host::protocol::message::{LoggerRequest, Message, Packet, Refusal, Request};
 use host::protocol::record::{Channel, Recording};
 use host::settings::{self, Setting, Value};
 use logdock_tests::{
@@ -458,6 +460,73 @@ fn only_what_the_computer_knows_of_is_erased() {
         .iter()
         .find_map(|bytes| decoder.segment(bytes).unwrap().map(|batch| batch.record(0)));
     assert!(first.is_some_and(|record| record >= 100), "{first:?}");
+}
+
+/// A link on which somebody erases the log right behind the next request.
+struct Erasing {
+    link: EmulatedLink,
+    /// What is erased.
+    next: Option<u32>,
+}
+
+impl Link for Erasing {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.link.send(bytes).await?;
+        if let Some(next) = self.next.take() {
+            let request: Request = Message::Logger(LoggerRequest::EraseLog { next });
+            let packet = Packet {
+                sequence: 60_000,
+                message: &request,
+            };
+            let mut frame = [0; max_length(MAX_PACKET)];
+            let length = packet.frame(&mut frame).unwrap();
+            self.link.send(&frame[..length]).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, timeout: Duration) -> Result<Vec<u8>, LinkError> {
+        self.link.receive(timeout).await
+    }
+
+    async fn reopen(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        self.link.reopen(timeout).await
+    }
+
+    async fn sleep(&mut self, time: Duration) {
+        self.link.sleep(time).await;
+    }
+}
+
+#[test]
+fn what_is_erased_while_it_is_read_is_gone_and_not_unreadable() {
+    let (machine, log) = with_log(900);
+    let (mut conversation, _) = connect(Erasing {
+        link: EmulatedLink::new(machine),
+        next: None,
+    });
+    let summary = block_on(log::read_summary(&mut conversation)).unwrap();
+    let range = log::whole(&summary);
+    assert!(range.len() >= 15, "{range:?} of {} segments", log.len());
+    conversation.link().next = Some(summary.next);
+    let mut download = Download::new(range);
+    let (mut whole, mut gone) = (0, 0);
+    while !download.is_complete() {
+        block_on(
+            download.step(&mut conversation, |piece| match piece.content {
+                Ok(_) => whole += 1,
+                Err(Loss::Gone) => gone += 1,
+                Err(Loss::NeverWritten) => {}
+                Err(Loss::Unreadable) => panic!("{} is not unreadable", piece.sequence),
+            }),
+        )
+        .unwrap();
+    }
+    // Some were sent before.
+    assert!(
+        whole > 0 && gone > 3,
+        "{whole} segments came, {gone} are gone"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::project::Project;
 
@@ -14,7 +14,7 @@ use crate::project::Project;
 /// the logger tells them.
 ///
 /// # Errors
-/// When there is no such program, or it has no line for an address.
+/// When there is no such program, or it says nothing of its lines.
 pub fn print(project: &Project, program: &str, addresses: &[String]) -> Result<()> {
     let path = elf_file(project, program)?;
     let loader = Loader::new(&path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
@@ -31,7 +31,7 @@ pub fn print(project: &Project, program: &str, addresses: &[String]) -> Result<(
         let lines =
             lines(&loader, instruction).map_err(|error| anyhow!("{}: {error}", path.display()))?;
         if lines.is_empty() {
-            bail!("{}: no line belongs to {text}", path.display());
+            println!("{text:>8}  in no function of this program");
         }
         for (index, line) in lines.iter().enumerate() {
             let shown = if index == 0 { text } else { "" };

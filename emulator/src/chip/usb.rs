@@ -554,6 +554,28 @@ mod tests {
     }
 
     #[test]
+    fn waking_ends_the_low_power_mode_but_not_the_suspend() {
+        let mut usb = running();
+        let low_power = u32::from(cntr::FSUSP | cntr::LPMODE);
+        usb.write(0x40, low_power, Time::ZERO).unwrap();
+        usb.set_clock(false, Time::ZERO);
+        assert_eq!(usb.read(0x40), Ok(low_power));
+        usb.resume(Time::from_millis(50));
+        assert_eq!(usb.read(0x40), Ok(cntr::FSUSP.into()));
+    }
+
+    #[test]
+    fn a_reset_that_began_without_its_clock_is_seen_when_that_comes() {
+        let mut usb = running();
+        usb.write(0x40, cntr::FSUSP.into(), Time::ZERO).unwrap();
+        usb.set_clock(false, Time::ZERO);
+        usb.bus_reset(true, Time::from_millis(50));
+        assert_eq!(usb.read(0x44).unwrap() & u32::from(istr::RESET), 0);
+        usb.set_clock(true, Time::from_millis(54));
+        assert_ne!(usb.read(0x44).unwrap() & u32::from(istr::RESET), 0);
+    }
+
+    #[test]
     fn an_out_packet_lands_in_packet_memory_and_the_next_is_naked() {
         let mut usb = with_bulk(1);
         assert_eq!(usb.out(0, 1, &[1, 2, 3], false), Response::Ack);

@@ -4,10 +4,11 @@
 
 use std::rc::Rc;
 
+use host::clock::Clocks;
 use host::data::{Batch, Run};
 use host::protocol::record::{CHANNELS, Channel, ChannelSet};
 
-use super::axis::{Axis, Before};
+use super::axis::{Axis, Before, Moment};
 
 /// Most buckets, and most marks: 8 MB of memory.
 pub(crate) const MOST: usize = 65_536;
@@ -37,7 +38,10 @@ pub(crate) struct Reading {
 pub(crate) struct Bucket {
     /// Where its first segment begins in the file.
     pub(crate) at: u64,
-    /// Places of its first and last record on the axis.
+    /// When its first and its last record were taken.
+    first: Moment,
+    last: Moment,
+    /// Where these are on the axis.
     pub(crate) start: f64,
     /// See [`Bucket::start`].
     pub(crate) end: f64,
@@ -65,7 +69,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     fn absorb(&mut self, next: &Bucket) {
-        self.end = next.end;
+        (self.last, self.end) = (next.last, next.end);
         self.count += next.count;
         self.segments += next.segments;
         self.alarms.0 |= next.alarms.0;
@@ -97,6 +101,7 @@ pub(crate) mod happened {
 /// What [`happened`], in front of the record at this place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Mark {
+    moment: Moment,
     /// On the axis.
     pub(crate) place: f64,
     /// Bits of [`happened`].
@@ -144,8 +149,6 @@ pub(crate) struct Earlier {
     last: Option<Bucket>,
     marks: usize,
     axis: Before,
-    /// By how much everything was moved since.
-    moved: f64,
 }
 
 impl Overview {
@@ -163,24 +166,17 @@ impl Overview {
     }
 
     /// Takes in the records of the segment that lies there in the file.
-    pub(crate) fn take(&mut self, at: u64, batch: &Batch, earlier: Option<&mut Earlier>) {
-        let moved = self.axis.take(&batch.header);
-        if moved != 0.0 {
-            self.move_by(moved);
-            if let Some(earlier) = earlier {
-                earlier.moved += moved;
-            }
-        }
-        let Some(stretch) = self.axis.stretches().last() else {
-            return;
-        };
-        let start = stretch.place(batch.clock(0));
-        let end = stretch.end;
+    pub(crate) fn take(&mut self, at: u64, batch: &Batch) {
+        let (first, last) = self.axis.take(&batch.header);
         let what = what_happened(batch);
         if what != 0 {
-            self.marks.push(Mark { place: start, what });
+            self.marks.push(Mark {
+                moment: first,
+                place: self.axis.place(first),
+                what,
+            });
         }
-        let new = self.bucket(at, batch, start, end, what & !happened::CHANGE != 0);
+        let new = self.bucket(at, batch, (first, last), what & !happened::CHANGE != 0);
         match self.buckets.last_mut() {
             Some(last) if last.segments < self.span && !new.broken && last.is_like(&new) => {
                 last.absorb(&new);
@@ -189,8 +185,18 @@ impl Overview {
         }
     }
 
-    /// Makes it small again when it has become too large.
-    pub(crate) fn shrink(&mut self) {
+    /// Puts everything where it belongs by what is known of the logger's clock by now, and makes it small again when it
+    /// has become too large.
+    pub(crate) fn settle(&mut self, clocks: &Clocks) {
+        if self.axis.refresh(clocks) {
+            for bucket in &mut self.buckets {
+                bucket.start = self.axis.place(bucket.first);
+                bucket.end = self.axis.place(bucket.last);
+            }
+            for mark in &mut self.marks {
+                mark.place = self.axis.place(mark.moment);
+            }
+        }
         if self.buckets.len() > self.most {
             self.span *= 2;
             self.join(false);
@@ -203,8 +209,8 @@ impl Overview {
             let mut kept = Vec::with_capacity(self.most);
             for pair in self.marks.chunks(2) {
                 kept.push(Mark {
-                    place: pair[0].place,
                     what: pair.iter().fold(0, |what, mark| what | mark.what),
+                    ..pair[0]
                 });
             }
             self.marks = kept;
@@ -223,12 +229,20 @@ impl Overview {
         });
     }
 
-    fn bucket(&mut self, at: u64, batch: &Batch, start: f64, end: f64, broken: bool) -> Bucket {
+    fn bucket(
+        &mut self,
+        at: u64,
+        batch: &Batch,
+        (first, last): (Moment, Moment),
+        broken: bool,
+    ) -> Bucket {
         let reading = self.reading(batch);
         let mut bucket = Bucket {
             at,
-            start,
-            end,
+            first,
+            last,
+            start: self.axis.place(first),
+            end: self.axis.place(last),
             count: batch.len() as u32,
             segments: 1,
             reading,
@@ -298,16 +312,6 @@ impl Overview {
         self.readings.len() - 1
     }
 
-    fn move_by(&mut self, by: f64) {
-        for bucket in &mut self.buckets {
-            bucket.start += by;
-            bucket.end += by;
-        }
-        for mark in &mut self.marks {
-            mark.place += by;
-        }
-    }
-
     /// How it is now.
     pub(crate) fn mark(&self) -> Earlier {
         Earlier {
@@ -315,16 +319,14 @@ impl Overview {
             last: self.buckets.last().copied(),
             marks: self.marks.len(),
             axis: self.axis.mark(),
-            moved: 0.0,
         }
     }
 
-    /// As it was then; it must not have shrunk since.
+    /// As it was then, once it is settled again; it must not have shrunk since.
     pub(crate) fn take_back(&mut self, earlier: Earlier) {
         self.buckets.truncate(earlier.buckets);
         self.marks.truncate(earlier.marks);
-        self.axis.take_back(earlier.axis, earlier.moved);
-        self.move_by(-earlier.moved);
+        self.axis.take_back(earlier.axis);
         if let (Some(last), Some(was)) = (self.buckets.last_mut(), earlier.last) {
             *last = was;
         }

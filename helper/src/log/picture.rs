@@ -163,19 +163,19 @@ impl Painter {
         }
         let axis = &mut self.picture.axis;
         for stretch in overview.axis.stretches() {
-            if stretch.end < self.from || stretch.start > to {
+            if stretch.end() < self.from || stretch.start() > to {
                 continue;
             }
             let shift = stretch.shift().unwrap_or(f64::NAN);
             match axis.last_mut() {
                 // Where UTC is simply what the axis says, it goes on through gaps.
-                Some(last) if last[2] == shift => last[1] = stretch.end,
+                Some(last) if (last[2] - shift).abs() < 1.0 => last[1] = stretch.end(),
                 _ => axis.push([
-                    stretch.start,
-                    stretch.end,
+                    stretch.start(),
+                    stretch.end(),
                     shift,
-                    stretch.clock as f64,
-                    stretch.session.into(),
+                    stretch.clock(),
+                    stretch.session().into(),
                 ]),
             }
         }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use host::clock::Clocks;
 use host::csv::Csv;
 use host::data::{Decoder, Run};
 
@@ -21,6 +22,7 @@ pub(crate) struct Table {
     open: Vec<u8>,
     /// How the records at the beginning are read, and where they are on the axis.
     run: Option<Rc<Run>>,
+    clocks: Clocks,
     begin: f64,
     /// Where all of them are on the axis, as it was when the table was begun.
     axis: Axis,
@@ -48,9 +50,8 @@ impl Table {
     pub(crate) fn new(
         whole: Range<u64>,
         open: Vec<u8>,
-        run: Option<Rc<Run>>,
-        begin: f64,
-        axis: Axis,
+        (run, clocks): (Option<Rc<Run>>, Clocks),
+        (begin, axis): (f64, Axis),
         (from, to): (f64, f64),
     ) -> Table {
         Table {
@@ -58,8 +59,9 @@ impl Table {
             at: whole.start,
             whole,
             open,
-            decoder: Decoder::within(run.clone()),
+            decoder: Decoder::within(run.clone(), clocks.clone()),
             run,
+            clocks,
             begin,
             axis,
             place: begin,
@@ -109,7 +111,7 @@ impl Table {
             self.pass = Pass::Write;
             self.at = self.whole.start;
             self.place = self.begin;
-            self.decoder = Decoder::within(self.run.clone());
+            self.decoder = Decoder::within(self.run.clone(), self.clocks.clone());
         } else {
             self.pass = Pass::Done;
         }

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use host::clock::Clocks;
 use host::csv::Csv;
 use host::protocol::image::Version;
 use host::protocol::record::{
     ChannelLayout, ChannelSet, Layout, LayoutReason, ResetCause, SEGMENT_HEADER, SegmentHeader,
-    SegmentKind,
+    SegmentKind, Timekeeping,
 };
 
 use super::file::MEMORY;
@@ -55,6 +56,7 @@ struct Source {
     session: u16,
     clock: u64,
     utc_offset: Option<i64>,
+    set_at: u64,
 }
 
 impl Source {
@@ -65,6 +67,7 @@ impl Source {
             session: 1,
             clock: 0,
             utc_offset: Some(1_795_000_000_000),
+            set_at: 0,
         }
     }
 
@@ -102,6 +105,11 @@ impl Source {
             firmware: Version::from_bytes(&[1, 0, 0, 0, 0, 0, 0, 0]),
             reason,
             channels,
+            clock: Timekeeping {
+                set_at: self.set_at,
+                drift: None,
+                cycles: 37,
+            },
         };
         let mut data = [0; Layout::LENGTH];
         layout.write(&mut data);
@@ -125,7 +133,7 @@ impl Source {
         (self.sequence, self.clock, self.utc_offset) = (self.sequence + 5, 300, None);
         log.push(self.layout(b"Supply", LayoutReason::Start(ResetCause::PowerOn)));
         log.extend((0..30).map(|_| self.records(RECORDS)));
-        self.utc_offset = Some(1_795_090_000_000);
+        (self.utc_offset, self.set_at) = (Some(1_795_090_000_000), self.clock);
         log.push(self.layout(b"Battery", LayoutReason::Change));
         log.extend((0..30).map(|_| self.records(RECORDS)));
         log
@@ -156,9 +164,9 @@ fn csv(log: &Log, from: f64, to: f64) -> String {
 
 /// What the command line writes.
 fn csv_of(segments: &[Vec<u8>]) -> String {
-    let (mut csv, mut text) = (Csv::new(), String::new());
+    let (mut csv, mut text, mut clocks) = (Csv::new(), String::new(), Clocks::new());
     for write in [false, true] {
-        let mut decoder = Decoder::new();
+        let mut decoder = Decoder::with_clocks(clocks);
         if write {
             csv.header(&mut text).unwrap();
         }
@@ -169,6 +177,7 @@ fn csv_of(segments: &[Vec<u8>]) -> String {
                 _ => {}
             }
         }
+        clocks = decoder.clocks().clone();
     }
     text
 }
@@ -356,6 +365,31 @@ fn picture_axis(log: &Log, from: f64, to: f64) -> Vec<[f64; 5]> {
 }
 
 #[test]
+fn times_move_to_where_they_belong_once_the_clock_is_known_better() {
+    let mut log = loaded(Shared::default());
+    let mut source = Source::new();
+    let mut segments = vec![source.layout(b"Supply", LayoutReason::Change)];
+    segments.extend((0..60).map(|_| source.records(RECORDS)));
+    log.take(&segments.concat(), &[], 0, 61).unwrap();
+    assert_eq!(whole(&log).1, 1_795_003_599_000.0);
+    // In an hour the clock ran 36 s too fast, as a computer finds then.
+    (source.utc_offset, source.set_at) = (Some(1_794_999_964_000), source.clock);
+    let rest = [
+        source.layout(b"Supply", LayoutReason::Change),
+        source.records(RECORDS),
+    ];
+    log.take(&rest.concat(), &[], 0, 63).unwrap();
+    let parts = picture_axis(&log, f64::MIN, f64::MAX);
+    assert!(parts.iter().all(|part| part[2].abs() < 1.0), "{parts:?}");
+    let half = log.record_at(1_795_001_782_000.0).unwrap().unwrap();
+    assert_eq!((half.number, half.utc), (1800, Some(1_795_001_782_000)));
+    segments.extend(rest);
+    let text = csv(&log, f64::MIN, f64::MAX);
+    assert_eq!(text, csv_of(&segments));
+    assert!(text.contains("the clock was set before and after"));
+}
+
+#[test]
 fn a_selection_is_as_exact_as_the_whole() {
     let mut log = loaded(Shared::default());
     let mut source = Source::new();
@@ -467,9 +501,12 @@ fn memory_that_is_full_says_so_and_keeps_what_it_has() {
     let mut source = Source::new();
     log.take(&source.layout(b"Supply", LayoutReason::Change), &[], 0, 1)
         .unwrap();
+    log.take(&source.records(RECORDS), &[], 0, 2).unwrap();
     let error = loop {
-        let bytes: Vec<u8> = (0..256).flat_map(|_| source.records(64)).collect();
-        if let Err(error) = log.take(&bytes, &[], 0, source.sequence) {
+        // What is lost takes room, too.
+        let lost: Vec<u32> = (source.sequence..source.sequence + 50_000).collect();
+        source.sequence += 50_000;
+        if let Err(error) = log.take(&[], &lost, 0, source.sequence) {
             break error;
         }
     };

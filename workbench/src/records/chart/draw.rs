@@ -27,7 +27,7 @@ const DASHES: [&[f64]; LINES] = [
 ];
 /// Height of a pane, between two of them, above and below all, in pixels.
 const PANE: f64 = 132.0;
-const BETWEEN: f64 = 26.0;
+const BETWEEN: f64 = 32.0;
 const ABOVE: f64 = 40.0;
 const BELOW: f64 = 62.0;
 /// Left of all: room for values.
@@ -387,7 +387,7 @@ impl Drawing<'_> {
             unit => unit.into(),
         };
         pen.set_fill_style_str(&self.theme.ink);
-        self.text(&unit, layout.left - 8.0, top - 6.0, "right");
+        self.text(&unit, layout.left - 8.0, top - 12.0, "right");
         pen.save();
         pen.begin_path();
         pen.rect(layout.left, top - 3.0, layout.plot_width(), PANE + 6.0);
@@ -419,7 +419,7 @@ impl Drawing<'_> {
             return (0.0, 1.0);
         }
         let air = match (most - least) * 0.06 {
-            0.0 => least.abs().max(1.0) * 0.01,
+            0.0 => least.abs().max(1.0) * 0.5,
             air => air,
         };
         (least - air, most + air)
