@@ -149,11 +149,10 @@ fn said_of(logger: Logger) -> Option<String> {
         Some(End::Installed) => {
             return Some(say!("{name}: runs {version}, confirmed.", name, version));
         }
-        Some(End::Cancelled) => return Some(say!("{name}: you stopped it.", name)),
         Some(End::Failed(error)) => {
             return Some(say!("{name}: {reason}", name, reason = said(&error)));
         }
-        None => {}
+        Some(End::Cancelled) | None => {}
     }
     logger.verdict.with(|verdict| match verdict {
         Verdict::Refused(why) => Some(say!("{name}: {reason}", name, reason = said(why))),

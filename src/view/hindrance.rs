@@ -76,7 +76,6 @@ fn explain(hindrance: &Hindrance) -> View {
                 say!(
                     "A serial adapter with nothing behind it is silent, too: connect again, and choose another port."
                 ),
-                say!("Another program may take its answers: close what else uses its port."),
             ],
             None,
         ),
