@@ -304,6 +304,52 @@ test('the chart goes by keys, says what it shows, and selects what is saved', as
   expect((await drawn()).equals(all)).toBe(false);
 });
 
+test('the chart goes by mouse and by fingers', async ({ page, device, records }) => {
+  await beginWithWritten(device, records);
+  // What comes meanwhile would change the count.
+  await device.unplug();
+  const caption = records.card.locator('caption');
+  const shown = async () => Number((await caption.innerText()).match(/^\d+/)[0]);
+  await expect.poll(shown).toBeGreaterThan(WRITTEN);
+  const all = await shown();
+  await records.chart.scrollIntoViewIfNeeded();
+  const box = await records.chart.boundingBox();
+  const [x, y] = [box.x + box.width / 2, box.y + 100];
+
+  // The wheel is the page's until the chart is pressed.
+  await page.mouse.move(x, y);
+  await page.mouse.wheel(0, -20);
+  await page.waitForTimeout(600);
+  expect(await shown()).toBe(all);
+  await records.chart.click({ position: { x: box.width / 2, y: 100 } });
+  for (let turn = 0; turn < 3; turn++) await page.mouse.wheel(0, -150);
+  await expect.poll(shown).toBeLessThan(all * 0.7);
+  const near = await shown();
+
+  // The mouse drags it, and what comes into view is other records.
+  const readout = records.card.locator('.readout');
+  await page.mouse.move(x, y);
+  await expect(readout).toContainText('record');
+  const before = await readout.innerText();
+  await page.mouse.down();
+  await page.mouse.move(x - 200, y, { steps: 5 });
+  await page.mouse.up();
+  await page.mouse.move(x, y);
+  await expect(readout).not.toHaveText(before);
+
+  // Two fingers that go together.
+  const session = await page.context().newCDPSession(page);
+  const touch = (type, apart) =>
+    session.send('Input.dispatchTouchEvent', {
+      type,
+      touchPoints: apart === null ? [] : [-1, 1].map((side, id) => ({ x: x + (side * apart) / 2, y, id })),
+    });
+  await touch('touchStart', 300);
+  for (let apart = 280; apart >= 60; apart -= 20) await touch('touchMove', apart);
+  await touch('touchEnd', null);
+  await expect.poll(shown).toBeGreaterThan(near);
+});
+
 test('a copy that was damaged is made good, and says so', async ({ page, device, records }) => {
   await beginWithWritten(device, records);
   // Nobody asks the helper for records while they are not looked at.
