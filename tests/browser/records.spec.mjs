@@ -44,7 +44,7 @@ class RecordsPage extends LoggerPage {
 
   /** Saves a table; gives its file. */
   async save(name) {
-    const saving = this.page.waitForEvent('download', { timeout: 120_000 });
+    const saving = this.page.waitForEvent('download', { timeout: 420_000 });
     await this.button(name).click();
     const saved = await saving;
     return { name: saved.suggestedFilename(), path: await saved.path() };
@@ -122,7 +122,7 @@ withMonth('a month comes into the browser once, and leaves it as the sensors wer
   records,
   started,
 }) => {
-  withMonth.setTimeout(480_000);
+  withMonth.setTimeout(900_000);
   await device.pace(4);
   await device.plug();
   await records.connect();
@@ -193,7 +193,7 @@ withMonth('a month comes into the browser once, and leaves it as the sensors wer
   expect(name).toBe(`logdock-${await records.fact('serial').innerText()}.csv`);
   const steps = told();
   const seen = new Set();
-  let [count, known, off, last, pulses] = [0, 0, 0, -1, 0];
+  let [count, known, off, last, pulses, disordered] = [0, 0, 0, -1, 0, 0];
   let header;
   for await (const cells of rows(path)) {
     if (!header) {
@@ -202,7 +202,7 @@ withMonth('a month comes into the browser once, and leaves it as the sensors wer
       continue;
     }
     count++;
-    expect.soft(Number(cells[1]) > last, `record ${cells[1]} behind ${last}`).toBe(true);
+    if (Number(cells[1]) <= last) disordered++;
     last = Number(cells[1]);
     pulses += Number(cells[header.indexOf('Events')]);
     const at = Date.parse(cells[0]);
@@ -227,6 +227,7 @@ withMonth('a month comes into the browser once, and leaves it as the sensors wer
   }
   console.log(`${count} records, ${known} with their time, ${seen.size} of ${steps.length} steps seen, ${off} off`);
   expect(count).toBeGreaterThan(1_600_000);
+  expect(disordered, 'records that come before others with lower numbers').toBe(0);
   expect(off, 'records that are not what the sensors were told').toBe(0);
   const whole = steps.reduce((sum, step) => sum + step[5] * step[6], 0);
   expect(pulses).toBeGreaterThan(whole * 0.99);
