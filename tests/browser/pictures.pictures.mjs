@@ -48,6 +48,12 @@ for (const [width, height] of [
         await page.getByText('Details for a bug report').click();
         await expect(page.getByLabel('Details', { exact: true })).toContainText('uptime');
         await picture('7-settings-changed');
+        await logger.tab('Records').click();
+        await page.getByRole('button', { name: 'Read the records' }).click();
+        await page.getByRole('application', { name: 'Chart of the records' }).focus();
+        await page.keyboard.press('End');
+        await expect(page.locator('.readout')).toContainText('record');
+        await picture('8-records');
         await page.getByText('Details for a bug report').click();
         await device.unplug();
         await page.waitForTimeout(300);

@@ -11,8 +11,10 @@ use host::data::{Decoder, Run};
 use super::Entry;
 use super::axis::Axis;
 
-/// Bytes of the log that are looked at in one step: what they become as text is some ten times as much.
-const STEP: u64 = 32 << 10;
+/// Bytes of the log that are looked at in one step.
+const LOOK: u64 = 512 << 10;
+/// Bytes of the log that are written in one step: as text they are some six times as much.
+const WRITE: u64 = 96 << 10;
 
 /// A table in the making.
 pub(crate) struct Table {
@@ -74,7 +76,12 @@ impl Table {
 
     /// Which bytes of the file the next step takes; none when the table is complete.
     pub(crate) fn wants(&self) -> Option<Range<u64>> {
-        (self.pass != Pass::Done).then(|| self.at..(self.at + STEP).min(self.whole.end))
+        let step = match self.pass {
+            Pass::Survey => LOOK,
+            Pass::Write => WRITE,
+            Pass::Done => return None,
+        };
+        Some(self.at..(self.at + step).min(self.whole.end))
     }
 
     /// How much of it is done, from 0 to 1.

@@ -77,7 +77,7 @@ impl ClockSetting {
         let shown = i64::from(utc) * 1000 - self.utc_offset;
         let drift = i64::from(self.drift.unwrap_or(0));
         // Millionths, without a division: 4295 / 2^32. Centuries and a clock of double speed stay within 63 bits.
-        let ahead = ((shown - self.set_at as i64) * drift >> 12) * 4295 >> 20;
+        let ahead = ((((shown - self.set_at as i64) * drift) >> 12) * 4295) >> 20;
         (shown + ahead).max(0) as u64
     }
 
@@ -153,7 +153,7 @@ impl Rtc {
             last = next_tick();
         }
         // SysTick counts down. Never 0.
-        let passed = first.wrapping_sub(last) % SYSTICK_SPAN | 1;
+        let passed = (first.wrapping_sub(last) % SYSTICK_SPAN) | 1;
         let cycles = (LSI_KILOHERTZ * MEASURED * CYCLES_PER_MILLISECOND + passed / 2) / passed;
         count(prescaler(cycles, MILLISECONDS));
     }

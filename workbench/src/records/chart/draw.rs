@@ -38,6 +38,9 @@ const TIME_APART: f64 = 100.0;
 /// Points that are further apart get a dot each.
 const DOTS_APART: f64 = 9.0;
 
+/// A line that goes up and down by so many times its width has neither dashes nor, where it has a band, a middle.
+const STEEP: f64 = 4.0;
+
 /// What the page's style says.
 #[derive(Clone)]
 pub(crate) struct Theme {
@@ -479,19 +482,31 @@ impl Drawing<'_> {
             pen.set_global_alpha(1.0);
         }
         let middle = |index: usize| y((f64::from(least[index]) + f64::from(most[index])) / 2.0);
-        let dashes: Array = DASHES[line % LINES]
-            .iter()
-            .map(|length| JsValue::from(*length))
-            .collect();
-        let _ = pen.set_line_dash(&dashes);
-        pen.begin_path();
-        for index in points.clone() {
-            pen.line_to(x(index), middle(index));
+        let width = x(points.end - 1) - x(points.start);
+        let mut climb = 0.0;
+        for index in points.start + 1..points.end {
+            climb += (middle(index) - middle(index - 1)).abs();
         }
-        pen.stroke();
-        let _ = pen.set_line_dash(&Array::new());
+        // Dashes of a line that goes up and down all the time tell nothing, and take long to draw; nor does its middle,
+        // where the band shows all it reaches over.
+        let steep = climb > STEEP * width;
+        if !(steep && band) {
+            if !steep {
+                let dashes: Array = DASHES[line % LINES]
+                    .iter()
+                    .map(|length| JsValue::from(*length))
+                    .collect();
+                let _ = pen.set_line_dash(&dashes);
+            }
+            pen.begin_path();
+            for index in points.clone() {
+                pen.line_to(x(index), middle(index));
+            }
+            pen.stroke();
+            let _ = pen.set_line_dash(&Array::new());
+        }
         let wide = (points.len() as f64 - 1.0) * DOTS_APART;
-        let far = x(points.end - 1) - x(points.start) >= wide;
+        let far = width >= wide;
         if far && self.picture.exact {
             for index in points {
                 pen.fill_rect(x(index) - 2.0, middle(index) - 2.0, 4.0, 4.0);
