@@ -384,8 +384,8 @@ pub(crate) struct State {
     pub(crate) ahead_before: Signal<Option<Option<i64>>>,
     /// The name that its owner gave it; empty when it has none, or it is not known yet.
     pub(crate) name: Signal<String>,
-    /// How it is: lines for the details.
-    pub(crate) health: Signal<String>,
+    /// Who and how it is: lines for the details. They stay when it is unplugged.
+    pub(crate) report: Signal<String>,
     /// Whether this logger takes the firmware file.
     pub(crate) verdict: Signal<Verdict>,
     /// What the maker offers that is newer than what runs.
@@ -609,7 +609,7 @@ impl Logger {
             ahead: Signal::new(changes, None),
             ahead_before: Signal::new(changes, None),
             name: Signal::new(changes, String::new()),
-            health: Signal::new(changes, String::new()),
+            report: Signal::new(changes, String::new()),
             offer: Signal::new(changes, None),
             catalogue: Signal::new(changes, String::new()),
             verdict: Signal::new(changes, Verdict::Open),
@@ -928,7 +928,7 @@ impl Logger {
         self.status.set(None);
         self.ahead_before.set(None);
         self.name.set(String::new());
-        self.health.set(String::new());
+        self.report.set(String::new());
         self.course.set(None);
         self.confirmed.set(None);
     }

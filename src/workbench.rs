@@ -25,12 +25,13 @@ extern "C" {
     #[derive(Clone, PartialEq)]
     pub(crate) type Workbench;
 
-    /// How things stand: whether the logger answers, whether it is being updated, whether its details and
-    /// whether its records are looked at, and its serial number.
+    /// How things stand: whether the logger answers, whether it is in update mode, whether it is being updated, whether
+    /// its details and whether its records are looked at, and its serial number.
     #[wasm_bindgen(method)]
     fn changed(
         this: &Workbench,
-        connected: bool,
+        answers: bool,
+        waits: bool,
         updating: bool,
         detailed: bool,
         recorded: bool,
@@ -92,9 +93,9 @@ impl SharedLogger {
         self.0.name.set(name);
     }
 
-    /// How it is: lines for the details.
-    pub fn health(&self, lines: String) {
-        self.0.health.set(lines);
+    /// Who and how it is: lines for the details.
+    pub fn report(&self, lines: String) {
+        self.0.report.set(lines);
     }
 }
 
@@ -105,12 +106,11 @@ pub(crate) fn follow(logger: Logger) -> View {
     }
     let there = move || workbench(logger);
     let standing = move || {
-        // The bootloader has nothing of what is there.
-        let is_connected = logger.is_connected() && logger.program.get() == Program::Application;
         let serial = logger.of_device(|device| device.serial.to_string());
         (
             there(),
-            is_connected,
+            logger.is_connected(),
+            logger.program.get() == Program::Bootloader,
             logger.is_updating(),
             logger.is_detailed.get(),
             logger.page.tab.get() == Tab::Records && logger.page.shown() == Some(logger),
@@ -120,11 +120,12 @@ pub(crate) fn follow(logger: Logger) -> View {
     all([
         choose(
             standing,
-            |(there, is_connected, is_updating, is_detailed, has_records, serial)| {
+            |(there, answers, waits, is_updating, is_detailed, has_records, serial)| {
                 if let Some(workbench) = there {
                     let serial = serial.as_deref().unwrap_or_default();
                     workbench.changed(
-                        *is_connected,
+                        *answers,
+                        *waits,
                         *is_updating,
                         *is_detailed,
                         *has_records,

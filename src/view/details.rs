@@ -1,11 +1,11 @@
 //! Everything the page knows of the logger, one click away, to be copied whole into a bug report. In English, whatever
-//! the page speaks: whoever reads it is an engineer, perhaps elsewhere.
+//! the page speaks: whoever reads it is an engineer, perhaps elsewhere. What the logger says of itself is asked and worded
+//! by the workbench (`workbench/src/report.rs`).
 
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use host::check::explain;
-use protocol::device::{HeldImage, Outcome, Phase, Program};
+use protocol::device::Program;
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event};
@@ -79,25 +79,6 @@ fn report(logger: Logger) -> String {
             Program::Bootloader => "bootloader (update mode)",
         },
     );
-    logger.device.with(|device| {
-        let Some(device) = device else { return };
-        line("model", &device.model);
-        line("serial", &device.serial.to_string());
-        line("bootloader", &device.bootloader.to_string());
-        line("phase", &phase(device.phase));
-        line("outcome", &outcome(device.outcome));
-        line("running", &held(device.running));
-        line("previous", &held(device.previous));
-        line("staged", &held(device.staged));
-        let target = &device.target;
-        let slot = format!(
-            "0x{:08X}, {} bytes, pages of {}",
-            target.slot_address, target.slot_size, device.page_size
-        );
-        line("slot", &slot);
-        line("counter", &target.security_counter.to_string());
-        line("store", if device.direct { "none" } else { "NAND" });
-    });
     logger.offer.with(|offer| {
         if let Some(offer) = offer {
             line("offered", &[&offer.version, ", ", &*offer.file].concat());
@@ -141,20 +122,8 @@ fn report(logger: Logger) -> String {
             line("update", &update);
         }
     });
-    logger.health.with(|lines| text.push_str(lines));
+    logger.report.with(|lines| text.push_str(lines));
     text
-}
-
-fn held(image: Option<HeldImage>) -> String {
-    image.map_or_else(
-        || "none".into(),
-        |image| {
-            format!(
-                "{}, {} bytes, {}",
-                image.version, image.length, image.digest
-            )
-        },
-    )
 }
 
 fn connection(connection: &Connection) -> String {
@@ -166,25 +135,5 @@ fn connection(connection: &Connection) -> String {
         Connection::Connecting => "connecting".into(),
         Connection::Connected => "connected".into(),
         Connection::Lost => "unplugged".into(),
-    }
-}
-
-fn phase(phase: Phase) -> String {
-    match phase {
-        Phase::Idle => "idle".into(),
-        Phase::Pending => "pending".into(),
-        Phase::Installing => "installing".into(),
-        Phase::Trial { starts_left } => format!("trial, {starts_left} starts left"),
-        Phase::Reverting => "reverting".into(),
-    }
-}
-
-fn outcome(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::None => "none".into(),
-        Outcome::Installed(version) => format!("installed {version}"),
-        Outcome::Refused(version, error) => format!("refused {version}: {}", explain(error)),
-        Outcome::Reverted(version) => format!("reverted {version}"),
-        Outcome::Unreadable(version) => format!("unreadable {version}"),
     }
 }

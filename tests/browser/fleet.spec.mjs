@@ -73,10 +73,20 @@ test('each of three loggers has its card, and the one that is looked at its tabs
   await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(2);
   await devices[1].plug();
   await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
-  // Not while its settings are read: what a reload cuts off there ends with errors in the console.
-  await page.waitForTimeout(1000);
+  await page.addInitScript(() => {
+    const start = WebAssembly.instantiateStreaming;
+    self.started = 0;
+    WebAssembly.instantiateStreaming = (...program) => {
+      self.started++;
+      return start.apply(WebAssembly, program);
+    };
+  });
   await page.reload();
   await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
+  // All three ask for the workbench at once.
+  await page.getByRole('tab', { name: 'Settings' }).click();
+  await expect(page.getByRole('group', { name: 'Logger', exact: true })).toBeVisible();
+  expect(await page.evaluate(() => self.started), 'page and workbench, each once').toBe(2);
 });
 
 test('one file goes onto three loggers, and one that is unplugged in the middle does not hold up the others', async ({

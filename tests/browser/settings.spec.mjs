@@ -165,13 +165,16 @@ test('how long a battery lasts follows what stands in the form', async ({ page, 
   await expect(estimate).toContainText('lasts about');
 });
 
-test('the details say how the logger is', async ({ page, device, chooser }) => {
+test('the details say who and how the logger is, also when it is gone', async ({ page, device, chooser }) => {
   const logger = new LoggerPage(page, chooser);
   await device.plug();
   await logger.connect();
-  await page.getByText('Details for a bug report').click();
+  const { version, digest } = await device.image();
   const details = page.getByLabel('Details', { exact: true });
   for (const line of [
+    /^phase +idle$/m,
+    new RegExp(`^running +${version}, \\d+ bytes, ${digest}$`, 'm'),
+    /^previous +none$/m,
     /^uptime +\d+ s$/m,
     /^started by +power came up$/m,
     /^resets +0 by the watchdog$/m,
@@ -179,8 +182,14 @@ test('the details say how the logger is', async ({ page, device, chooser }) => {
     /^log +\d+ to \d+, \d+ pending, room for \d+$/m,
     /^memory +0 bad blocks, 0 rounds, 0 pages mended, 0 unreadable$/m,
   ]) {
+    // Nobody looks at them yet.
     await expect(details).toHaveText(line);
   }
+  await device.unplug();
+  await page.getByText('Details for a bug report').click();
+  await expect(details).toBeVisible();
+  await expect(details).toHaveText(/^connection +unplugged$/m);
+  await expect(details).toHaveText(/^phase +idle$/m);
 });
 
 test('a cable that comes out while settings are written is said, and they are written when it is in again', async ({ page, device, chooser }) => {

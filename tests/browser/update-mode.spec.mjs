@@ -12,6 +12,9 @@ test('a logger in update mode says so, takes a file, and runs it', async ({ page
   await page.getByRole('button', { name: 'Connect a logger' }).click();
   await chooser.pickFirst();
   await expect(page.getByText(/waits in update mode/)).toBeVisible();
+  const details = page.getByLabel('Details', { exact: true });
+  await expect(details).toHaveText(/^program +bootloader \(update mode\)$/m);
+  await expect(details).toHaveText(/^running +none$/m);
 
   await logger.drop('logger-1.1.0.hex', firmwareFile('logger-1.1.0.hex'));
   await logger.update.getByRole('button', { name: 'Install 1.1.0' }).click();

@@ -24,7 +24,7 @@ extern "C" {
 
     /// Gives the page lines for the details.
     #[wasm_bindgen(method)]
-    pub(crate) fn health(this: &SharedLogger, lines: &str);
+    pub(crate) fn report(this: &SharedLogger, lines: &str);
 
     /// That way (`src/lease.rs`, where its answers are explained).
     type Lease;

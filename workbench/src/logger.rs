@@ -13,9 +13,9 @@ use ui::text::{language, load};
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, File};
 
-use crate::health::report;
 use crate::link::{LentLink, SharedLogger};
 use crate::records::Records;
+use crate::report::report;
 use crate::settings::Settings;
 use crate::values::values;
 
@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) is_connected: Signal<bool>,
     /// Whether it is being updated: then it is not lent.
     pub(crate) is_updating: Signal<bool>,
+    /// Whether it answers and is not being updated; also in update mode.
+    answers: Cell<bool>,
     /// Whether its details are looked at.
     is_detailed: Cell<bool>,
     /// What it measures.
@@ -51,6 +53,7 @@ impl Logger {
         Logger(Box::leak(Box::new(State {
             is_connected: Signal::new(changes, false),
             is_updating: Signal::new(changes, false),
+            answers: Cell::new(false),
             is_detailed: Cell::new(false),
             status: Signal::new(changes, None),
             serial: Signal::new(changes, String::new()),
@@ -78,8 +81,8 @@ impl Logger {
     }
 
     /// Gives the page lines for the details.
-    pub(crate) fn report_health(self, lines: &str) {
-        self.page.health(lines);
+    pub(crate) fn report(self, lines: &str) {
+        self.page.report(lines);
     }
 }
 
@@ -120,11 +123,12 @@ pub async fn open(
 
 #[wasm_bindgen]
 impl Workbench {
-    /// How things stand: whether the logger answers, whether it is being updated, whether its details and
-    /// whether its records are looked at, and its serial number.
+    /// How things stand: whether the logger answers, whether it is in update mode, whether it is being updated, whether
+    /// its details and whether its records are looked at, and its serial number.
     pub fn changed(
         &self,
-        connected: bool,
+        answers: bool,
+        waits: bool,
         updating: bool,
         detailed: bool,
         recorded: bool,
@@ -137,18 +141,20 @@ impl Workbench {
             self.records.forget();
         }
         let was_free = logger.is_free();
-        logger.is_connected.set(connected);
+        // The bootloader has nothing of what is here.
+        logger.is_connected.set(answers && !waits);
         logger.is_updating.set(updating);
-        self.records.follow(recorded, logger.is_free() && !was_free);
+        let came = logger.is_free() && !was_free;
+        self.records.follow(recorded, came);
+        let answers = answers && !updating;
+        let answered = logger.answers.replace(answers);
         let was_detailed = logger.is_detailed.replace(detailed);
-        if !logger.is_free() {
-            return;
-        }
-        if !was_free {
+        if came {
             // It came, or has other firmware.
             self.settings.read();
         }
-        if detailed && !(was_free && was_detailed) {
+        // Should it be gone when somebody looks, the details have it all the same.
+        if answers && (came || !answered || detailed && !was_detailed) {
             report(logger);
         }
     }
