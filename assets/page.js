@@ -50,11 +50,11 @@
       // Once for all loggers, however quickly they come: loaded twice, there would be two programs behind one script.
       workbench ??= import('./workbench.js').then(async (program) => {
         await program.default();
-        return program;
+        return new program.Workbenches();
       });
       workbench.catch(() => (workbench = undefined));
-      const [{ open }] = await Promise.all([workbench, styled]);
-      return open(...logger);
+      const [workbenches] = await Promise.all([workbench, styled]);
+      return workbenches.open(...logger);
     },
     /** Has WebUSB take the place of Web Serial, where there is one and not the other. */
     async findPorts() {

@@ -118,3 +118,40 @@ test('one file goes onto three loggers, and one that is unplugged in the middle 
   for (const device of devices) expect((await device.image()).digest).toBe(digest);
   await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
 });
+
+test('settings go onto three loggers, and one that is unplugged meanwhile does not hold up the others', async ({
+  page,
+  devices,
+  chooser,
+}) => {
+  const fleet = new FleetPage(page, chooser);
+  await fleet.connectAll(devices);
+  await fleet.tab('Settings').click();
+  const panel = page.getByRole('tabpanel', { name: 'Settings' });
+  const logger = panel.getByRole('group', { name: 'Logger', exact: true });
+  const interval = panel.getByRole('textbox', { name: 'Interval' });
+  const all = panel.getByRole('button', { name: 'Write to all 3 loggers' });
+  const written = panel.getByRole('status').filter({ hasText: /^Logger \d{4}: written\.$|^\d{4}: written\.$/ });
+  await expect(all, 'nothing differs').toBeDisabled();
+  await logger.getByLabel('Name', { exact: true }).fill('Attic');
+  await expect(all, 'a name is for one').toBeDisabled();
+  await interval.fill('45');
+  await all.click();
+  await expect(written).toHaveCount(2);
+  await expect(panel.getByText('Settings written.')).toBeVisible();
+  await expect(fleet.cards.filter({ hasText: 'Attic' })).toHaveCount(1);
+  for (const place of [1, 2, 0]) {
+    await fleet.cards.nth(place).click();
+    await expect(interval).toHaveValue('45.0');
+  }
+
+  const [, unlucky] = devices;
+  await interval.fill('50');
+  await unlucky.pace(0.02);
+  await all.click();
+  await unlucky.unplug();
+  await unlucky.pace(1);
+  await expect(panel.getByRole('alert').filter({ hasText: 'Whether the settings arrived is not certain.' })).toHaveCount(1);
+  await expect(written).toHaveCount(1);
+  await expect(panel.getByText('Settings written.')).toBeVisible();
+});

@@ -1,4 +1,4 @@
-//! One logger, as the page tells of it and lends it. Nothing here outlives it in another place: there may be several.
+//! One logger, as the page tells of it and lends it. There may be several, each with its own of everything here.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -16,7 +16,7 @@ use web_sys::{Element, File};
 use crate::link::{LentLink, SharedLogger};
 use crate::records::Records;
 use crate::report::report;
-use crate::settings::Settings;
+use crate::settings::{Everyone, Settings};
 use crate::values::values;
 
 /// What is known of it; for as long as the page is there.
@@ -94,30 +94,44 @@ pub struct Workbench {
     records: Records,
 }
 
-/// Opens it for one logger, and fills the places that the page has for what it measures, for its settings and for its
-/// records.
+/// All workbenches: what is done on one may concern several loggers.
 #[wasm_bindgen]
-pub async fn open(
-    page: SharedLogger,
-    values_place: Element,
-    settings_place: Element,
-    records_place: Element,
-) -> Workbench {
-    load(&language()).await;
-    let (changes, changed) = changes();
-    let logger = Logger::new(page, &changes);
-    let settings = Settings::new(logger, &changes);
-    let records = Records::new(logger, &changes);
-    let views = [
-        (values(logger, settings), values_place),
-        (settings.view(), settings_place),
-        (records.view(), records_place),
-    ];
-    mount(views, changed);
-    Workbench {
-        logger,
-        settings,
-        records,
+#[derive(Default)]
+pub struct Workbenches(Everyone);
+
+#[wasm_bindgen]
+impl Workbenches {
+    /// None is open yet.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Workbenches {
+        Workbenches::default()
+    }
+
+    /// Opens one for a logger, and fills the places that the page has for what it measures, for its settings and for its
+    /// records.
+    pub async fn open(
+        &self,
+        page: SharedLogger,
+        values_place: Element,
+        settings_place: Element,
+        records_place: Element,
+    ) -> Workbench {
+        load(&language()).await;
+        let (changes, changed) = changes();
+        let logger = Logger::new(page, &changes);
+        let settings = Settings::new(logger, &changes, &self.0);
+        let records = Records::new(logger, &changes);
+        let views = [
+            (values(logger, settings), values_place),
+            (settings.view(), settings_place),
+            (records.view(), records_place),
+        ];
+        mount(views, changed);
+        Workbench {
+            logger,
+            settings,
+            records,
+        }
     }
 }
 

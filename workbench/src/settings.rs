@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::ops::Deref;
 
 use host::conversation::TalkError;
@@ -41,15 +42,22 @@ impl Deref for Settings {
     }
 }
 
+/// The settings of all loggers.
+#[derive(Clone, Default)]
+pub(crate) struct Everyone(Rc<RefCell<Vec<Settings>>>);
+
 /// What is known and wanted.
 pub(crate) struct State {
     logger: Logger,
+    everyone: Everyone,
     /// What the logger has.
     known: Signal<Known>,
     /// What the person made of it and did not write yet.
     drafts: Signal<Vec<(SettingId, Draft)>>,
     /// How the latest writing ended.
     written: Signal<Option<Written>>,
+    /// How it ended with the other loggers, by their names; none where they have nothing of it.
+    told: Signal<Vec<(String, Option<Written>)>>,
     /// Whether writing was asked for while a field held no value.
     insisted: Signal<bool>,
     /// What came of the latest file.
@@ -100,16 +108,20 @@ enum Taken {
 
 impl Settings {
     /// None are known yet.
-    pub(crate) fn new(logger: Logger, changes: &Changes) -> Settings {
-        Settings(Box::leak(Box::new(State {
+    pub(crate) fn new(logger: Logger, changes: &Changes, everyone: &Everyone) -> Settings {
+        let settings = Settings(Box::leak(Box::new(State {
             logger,
+            everyone: everyone.clone(),
             known: Signal::new(changes, Known::Nothing),
             drafts: Signal::new(changes, Vec::new()),
             written: Signal::new(changes, None),
+            told: Signal::new(changes, Vec::new()),
             insisted: Signal::new(changes, false),
             taken: Signal::new(changes, None),
             capacity: Signal::new(changes, battery::remembered()),
-        })))
+        })));
+        everyone.0.borrow_mut().push(settings);
+        settings
     }
 
     /// The tab.
@@ -122,6 +134,7 @@ impl Settings {
         self.known.set(Known::Nothing);
         self.drafts.set(Vec::new());
         self.written.set(None);
+        self.told.set(Vec::new());
         self.taken.set(None);
         self.insisted.set(false);
     }
@@ -150,40 +163,111 @@ impl Settings {
     }
 
     fn take(self, settings: Vec<Setting>) {
-        let name = settings.iter().find(|setting| setting.name == NAME);
-        self.logger
-            .is_called(match name.map(|setting| &setting.value) {
-                Some(Value::Text(name)) => name,
-                _ => "",
-            });
         let known = Known::All(settings.into());
         if self.known.with(|before| *before != known) {
             self.known.set(known);
+        }
+        self.logger.is_called(&self.name());
+    }
+
+    /// The setting that holds the logger's name.
+    fn name_setting(self) -> Option<Setting> {
+        self.with(|list| list.iter().find(|setting| setting.name == NAME).cloned())
+    }
+
+    /// How its owner calls it; empty when it has no name.
+    fn name(self) -> String {
+        match self.name_setting().map(|setting| setting.value) {
+            Some(Value::Text(name)) => name,
+            _ => String::new(),
         }
     }
 
     /// Changes some on the logger.
     fn write(self, changes: Vec<(SettingId, Value)>) {
-        self.written.set(None);
         spawn(async move {
-            let result = async {
-                let mut conversation = self.logger.talk().await?;
-                write(&mut conversation, &changes).await?;
-                read(&mut conversation).await
-            };
-            self.written.set(Some(match result.await {
-                Ok(settings) => {
-                    self.take(settings);
-                    self.drafts.set(Vec::new());
-                    self.taken.set(None);
-                    Written::Done
-                }
-                Err(TalkError::Refused(Refusal::Setting { id, problem })) => {
-                    Written::Refused(id, problem)
-                }
-                Err(error) => Written::Failed(error),
-            }));
+            self.bring(&changes).await;
         });
+    }
+
+    async fn bring(self, changes: &[(SettingId, Value)]) -> Written {
+        self.written.set(None);
+        let result = async {
+            let mut conversation = self.logger.talk().await?;
+            write(&mut conversation, changes).await?;
+            read(&mut conversation).await
+        };
+        let written = match result.await {
+            Ok(settings) => {
+                self.take(settings);
+                // What the person made of others was not written.
+                self.drafts.update(|drafts| {
+                    drafts.retain(|(id, _)| !changes.iter().any(|(written, _)| written == id));
+                });
+                self.taken.set(None);
+                Written::Done
+            }
+            Err(TalkError::Refused(Refusal::Setting { id, problem })) => {
+                Written::Refused(id, problem)
+            }
+            Err(error) => Written::Failed(error),
+        };
+        self.written.set(Some(written.clone()));
+        written
+    }
+
+    /// Other loggers that are there, and whose settings are known.
+    fn others(self) -> Vec<Settings> {
+        let everyone = self.everyone.0.borrow();
+        let others = everyone.iter().copied().filter(|other| {
+            !core::ptr::eq(other.0, self.0) && other.logger.is_free() && other.all().is_some()
+        });
+        others.collect()
+    }
+
+    /// What differs from the logger's and is not its name: that is each one's own.
+    fn for_all(self) -> Vec<(SettingId, Value)> {
+        let name = self.name_setting().map(|setting| setting.id);
+        let mut changes = self.changes();
+        changes.retain(|(id, _)| Some(*id) != name);
+        changes
+    }
+
+    /// Writes what differs from this logger's to all loggers, to each what it has of it. What becomes of one does not touch
+    /// the others.
+    fn write_to_all(self) {
+        let changes = self.for_all();
+        self.told.set(Vec::new());
+        self.write(self.changes());
+        for other in self.others() {
+            let mut common = changes.clone();
+            common.retain(|(id, _)| self.is_common(*id, other));
+            spawn(async move {
+                let end = if common.is_empty() {
+                    None
+                } else {
+                    Some(other.bring(&common).await)
+                };
+                self.told.update(|told| told.push((other.label(), end)));
+            });
+        }
+    }
+
+    /// Whether another logger has the same setting.
+    fn is_common(self, id: SettingId, other: Settings) -> bool {
+        let find = |list: &[Setting]| {
+            let setting = list.iter().find(|setting| setting.id == id)?;
+            Some((setting.name.clone(), setting.kind.clone()))
+        };
+        let own = self.with(find);
+        own.is_some() && own == other.with(find)
+    }
+
+    /// Its name and the end of its serial number.
+    fn label(self) -> String {
+        let (name, serial) = (self.name(), self.logger.serial.get());
+        let (_, end) = serial.split_at(serial.len().saturating_sub(4));
+        [name.trim(), " ", end].concat().trim().into()
     }
 
     /// Takes a file: its values stand in the form then, and of what it does not name what stood there before.
@@ -258,6 +342,7 @@ impl Settings {
     fn put(self, id: SettingId, draft: Draft) {
         // A refusal was of another value.
         self.written.set(None);
+        self.told.set(Vec::new());
         self.drafts.update(|drafts| {
             drafts.retain(|(other, _)| *other != id);
             drafts.push((id, draft));

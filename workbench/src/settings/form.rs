@@ -3,8 +3,9 @@
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
+use host::conversation::TalkError;
 use host::settings::{Kind, NotTaken, Setting, explain, number_text};
-use protocol::settings::SettingId;
+use protocol::settings::{Problem, SettingId};
 
 use ui::dom::{
     El, View, all, button, by_id, choose, el, input_checked, input_value, live, nothing, when,
@@ -20,7 +21,7 @@ use super::{Known, Settings, Taken, Written};
 
 /// All settings of the logger.
 pub(super) fn form(settings: Settings) -> View {
-    let write = move || {
+    let write = move |write: &dyn Fn()| {
         let faulty = settings.first_fault();
         settings.insisted.set(faulty.is_some());
         match faulty {
@@ -34,7 +35,7 @@ pub(super) fn form(settings: Settings) -> View {
                     let _ = field.focus();
                 }
             }
-            None => settings.write(settings.changes()),
+            None => write(),
         }
     };
     let success = move || {
@@ -90,21 +91,87 @@ pub(super) fn form(settings: Settings) -> View {
                 .attr("novalidate", "")
                 .on("submit", move |event| {
                     event.prevent_default();
-                    write();
+                    write(&|| settings.write(settings.changes()));
                 })
                 .with([
                     choose(move || settings.known.get(), form),
                     when(
                         move || settings.all().is_some(),
-                        move || all([battery(settings), actions(settings)]),
+                        move || {
+                            all([
+                                battery(settings),
+                                actions(settings),
+                                when(
+                                    move || !settings.others().is_empty(),
+                                    move || write_to_all(settings, write),
+                                ),
+                            ])
+                        },
                     ),
                 ]),
             el("p").attr("role", "status").text(live(success)),
             choose(failure, |words| {
                 all(words.iter().map(|words| refusal(words.clone())))
             }),
+            choose(
+                move || settings.told.get(),
+                move |told| all(told.iter().map(|(name, end)| told_of(settings, name, end))),
+            ),
             when(move || settings.all().is_some(), move || files(settings)),
         ])
+}
+
+/// The way to all loggers that are there.
+fn write_to_all(settings: Settings, write: impl Fn(&dyn Fn()) + Copy + 'static) -> View {
+    let words = move || {
+        say!(
+            "Write to all {number} loggers",
+            number = settings.others().len() + 1
+        )
+    };
+    el("div").class("row").with([
+        button(move || write(&|| settings.write_to_all()))
+            .flag("disabled", move || {
+                settings.for_all().is_empty() || !settings.logger.is_free()
+            })
+            .text(live(words)),
+        el("small").text(say!(
+            "To each what differs here and what it has of it. Its name is each logger's own."
+        )),
+    ])
+}
+
+/// How it ended with another logger.
+fn told_of(settings: Settings, name: &str, end: &Option<Written>) -> View {
+    let reason = match end {
+        Some(Written::Done) => {
+            let words = say!("{name}: written.", name);
+            return el("p").class("note").attr("role", "status").text(words);
+        }
+        None => say!("It has none of these settings."),
+        Some(Written::Refused(id, problem)) => settings.with(|list| {
+            let setting = list.iter().find(|setting| setting.id == *id);
+            setting.map_or_else(String::new, |setting| says(&setting.name, *problem))
+        }),
+        Some(Written::Failed(error)) => uncertain(error),
+    };
+    refusal(say!("{name}: {reason}", name, reason))
+}
+
+/// What the logger says of a value.
+fn says(name: &str, problem: Problem) -> String {
+    say!(
+        "{name} {problem}, says the logger.",
+        name,
+        problem = said(&explain(problem))
+    )
+}
+
+fn uncertain(error: &TalkError) -> String {
+    say!(
+        "Whether the settings arrived is not certain. {reason} Then write them again.",
+        reason = no_connection(error)
+    )
 }
 
 /// What is done with what stands in the form.
@@ -213,10 +280,7 @@ fn failure(settings: Settings) -> Option<String> {
         Some(Written::Refused(..)) => Some(say!(
             "The logger refused one value and changed none. It says at the setting what is wrong."
         )),
-        Some(Written::Failed(error)) => Some(say!(
-            "Whether the settings arrived is not certain. {reason} Then write them again.",
-            reason = no_connection(error)
-        )),
+        Some(Written::Failed(error)) => Some(uncertain(error)),
         _ => None,
     })
 }
@@ -412,11 +476,7 @@ fn problem(settings: Settings, setting: &Setting) -> Option<String> {
             problem = said(&explain(problem))
         )),
         Ok(_) => settings.written.with(|written| match written {
-            Some(Written::Refused(id, problem)) if *id == setting.id => Some(say!(
-                "{name} {problem}, says the logger.",
-                name,
-                problem = said(&explain(*problem))
-            )),
+            Some(Written::Refused(id, problem)) if *id == setting.id => Some(says(name, *problem)),
             _ => None,
         }),
     }
