@@ -38,10 +38,11 @@ class FleetPage extends LoggerPage {
       await device.plug();
       const count = index + 2;
       // In what order the chooser lists them is the browser's matter; one that is connected already is only looked at.
-      for (let row = 0; row < count && (await this.cards.count()) < count; row++) {
+      // On a busy computer one may not answer in time, and is asked once more.
+      for (let attempt = 0; attempt < 2 * count && (await this.cards.count()) < count; attempt++) {
         await this.page.getByRole('button', { name: 'Add a logger' }).click();
-        await this.chooser.pick(row);
-        await expect(this.cards).toHaveCount(count, { timeout: 3000 }).catch(() => {});
+        await this.chooser.pick(attempt % count);
+        await expect(this.cards).toHaveCount(count, { timeout: 4000 }).catch(() => {});
       }
       await expect(this.cards).toHaveCount(count);
     }
