@@ -12,8 +12,11 @@ import { month } from './places.mjs';
 
 /** How often power failed in the month. */
 const CUTS = 2;
-/** The longest that a task may take on the page's thread, in milliseconds. */
-const LONGEST = 50;
+/**
+ * Milliseconds of the processor's time. What is aimed at is half of it, and what was measured is printed: a processor that
+ * is shared takes longer for the same.
+ */
+const LONGEST = 100;
 
 class RecordsPage extends LoggerPage {
   constructor(page, chooser) {
