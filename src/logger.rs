@@ -222,6 +222,18 @@ impl Step {
         Step::Started,
         Step::Confirmed,
     ];
+
+    /// As the page's parts tell each other of it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Step::Checked => "checked",
+            Step::Copied => "copied",
+            Step::Restarted => "restarted",
+            Step::Installed => "installed",
+            Step::Started => "started",
+            Step::Confirmed => "confirmed",
+        }
+    }
 }
 
 /// How the image and the conversation come along.
@@ -370,6 +382,8 @@ pub(crate) struct State {
     pub(crate) bench: Signal<Bench>,
     /// What is looked at.
     pub(crate) tab: Signal<Tab>,
+    /// Whether the person asked how it works before there was a logger.
+    pub(crate) is_explained: Signal<bool>,
     /// Whether a file is being dragged over the page.
     pub(crate) dragging: Signal<bool>,
     /// Whether the details are looked at.
@@ -416,6 +430,7 @@ impl Logger {
             is_noisy: Signal::new(changes, false),
             bench: Signal::new(changes, Bench::default()),
             tab: Signal::new(changes, Tab::Update),
+            is_explained: Signal::new(changes, false),
             dragging: Signal::new(changes, false),
             is_detailed: Signal::new(changes, false),
             copied: Signal::new(changes, None),
@@ -566,7 +581,9 @@ impl Logger {
                     | Command::Close
                     | Command::WearOut
                     | Command::Disturb
-                    | Command::Mend => return,
+                    | Command::Mend
+                    | Command::Slow
+                    | Command::Swift => return,
                 };
                 if matches!(command, Command::Cut | Command::Renew) {
                     *halted = None;

@@ -7,13 +7,15 @@ use core::ops::Deref;
 
 use host::conversation::{Conversation, TalkError};
 use protocol::record::Status;
-use ui::dom::mount;
+use ui::dom::{catch_focus, mount};
 use ui::signal::{Changes, Signal, changes};
 use ui::text::{language, load};
+use virtual_logger_messages::Command;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, File};
 
 use crate::health::report;
+use crate::how::{DONE, HOW, Step, Update, how};
 use crate::link::{LentLink, SharedLogger};
 use crate::records::Records;
 use crate::settings::Settings;
@@ -43,6 +45,8 @@ pub(crate) struct State {
     pub(crate) status: Signal<Option<Status>>,
     /// Its serial number; empty before it was told.
     pub(crate) serial: Signal<String>,
+    /// How its update stands.
+    pub(crate) update: Signal<Update>,
     page: SharedLogger,
 }
 
@@ -54,6 +58,7 @@ impl Logger {
             is_detailed: Cell::new(false),
             status: Signal::new(changes, None),
             serial: Signal::new(changes, String::new()),
+            update: Signal::new(changes, Update::default()),
             page,
         })))
     }
@@ -77,6 +82,11 @@ impl Logger {
         self.page.name(name);
     }
 
+    /// Does something to the virtual logger or its cable.
+    pub(crate) fn handle(self, command: Command) {
+        self.page.handle(command.text());
+    }
+
     /// Gives the page lines for the details.
     pub(crate) fn report_health(self, lines: &str) {
         self.page.health(lines);
@@ -91,14 +101,15 @@ pub struct Workbench {
     records: Records,
 }
 
-/// Opens it for one logger, and fills the places that the page has for what it measures, for its settings and for its
-/// records.
+/// Opens it for one logger, and fills the places that the page has for what it measures, for its settings, for its
+/// records, and for how an update works.
 #[wasm_bindgen]
 pub async fn open(
     page: SharedLogger,
     values_place: Element,
     settings_place: Element,
     records_place: Element,
+    how_place: Element,
 ) -> Workbench {
     load(&language()).await;
     let (changes, changed) = changes();
@@ -109,6 +120,7 @@ pub async fn open(
         (values(logger, settings), values_place),
         (settings.view(), settings_place),
         (records.view(), records_place),
+        (how(logger, &changes), how_place),
     ];
     mount(views, changed);
     Workbench {
@@ -157,6 +169,24 @@ impl Workbench {
     pub fn measured(&self, status: &[u8]) {
         let status = status.first_chunk().map(Status::from_bytes);
         self.logger.status.set(status);
+    }
+
+    /// How its update stands: the step under way, or `done`, or nothing; whether the image was kept by the logger,
+    /// whether it has room for one only, what was done last to the virtual logger's cable, if it is one, and whether the
+    /// person asked how it works.
+    pub fn updates(&self, step: &str, kept: bool, direct: bool, cable: &str, asked: bool) {
+        let was_asked = self.logger.update.with(|update| update.is_asked);
+        self.logger.update.set(Update {
+            step: Step::read(step),
+            is_done: step == DONE,
+            is_kept: kept,
+            is_direct: direct,
+            cable: Command::read(cable),
+            is_asked: asked,
+        });
+        if asked && !was_asked {
+            catch_focus(HOW);
+        }
     }
 
     /// Takes a file of settings: its values stand in the form then.
