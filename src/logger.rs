@@ -382,7 +382,7 @@ pub(crate) struct State {
     pub(crate) bench: Signal<Bench>,
     /// What is looked at.
     pub(crate) tab: Signal<Tab>,
-    /// Whether the person asked how it works before there was a logger.
+    /// Whether the person asked how an update works, and has not been shown it yet.
     pub(crate) is_explained: Signal<bool>,
     /// Whether a file is being dragged over the page.
     pub(crate) dragging: Signal<bool>,

@@ -39,10 +39,13 @@ extern "C" {
     );
 
     /// How its update stands: the [step](Step::name) under way, or `done`, or nothing; whether the image was kept by the
-    /// logger, whether it has room for one only, what was done last to the virtual logger's cable, if it is one, and
-    /// whether the person asked how it works.
+    /// logger, whether it has room for one only, and what was done last to the virtual logger's cable, if it is one.
     #[wasm_bindgen(method)]
-    fn updates(this: &Workbench, step: &str, kept: bool, direct: bool, cable: &str, asked: bool);
+    fn updates(this: &Workbench, step: &str, kept: bool, direct: bool, cable: &str);
+
+    /// Opens the explanation of how an update works.
+    #[wasm_bindgen(method)]
+    fn explain(this: &Workbench);
 
     /// Takes a file of settings.
     #[wasm_bindgen(method, js_name = takeSettings)]
@@ -153,9 +156,19 @@ pub(crate) fn follow(logger: Logger) -> View {
         ),
         choose(
             move || (there(), update_of(logger)),
-            |(there, (step, is_kept, is_direct, cable, is_asked))| {
+            |(there, (step, is_kept, is_direct, cable))| {
                 if let Some(workbench) = there {
-                    workbench.updates(step, *is_kept, *is_direct, cable, *is_asked);
+                    workbench.updates(step, *is_kept, *is_direct, cable);
+                }
+                nothing()
+            },
+        ),
+        choose(
+            move || there().filter(|_| logger.is_explained.get()),
+            move |asked| {
+                if let Some(workbench) = asked {
+                    workbench.explain();
+                    logger.is_explained.set(false);
                 }
                 nothing()
             },
@@ -174,7 +187,7 @@ pub(crate) fn follow(logger: Logger) -> View {
 }
 
 /// How its update stands, as [`Workbench::updates`] takes it.
-fn update_of(logger: Logger) -> (&'static str, bool, bool, &'static str, bool) {
+fn update_of(logger: Logger) -> (&'static str, bool, bool, &'static str) {
     let (step, is_kept) = logger.course.with(|course| match course {
         Some(course) => {
             let step = match (&course.end, course.step) {
@@ -198,7 +211,7 @@ fn update_of(logger: Logger) -> (&'static str, bool, bool, &'static str, bool) {
         _ => "",
     });
     let is_direct = logger.of_device(|device| device.direct) == Some(true);
-    (step, is_kept, is_direct, cable, logger.is_explained.get())
+    (step, is_kept, is_direct, cable)
 }
 
 fn workbench(logger: Logger) -> Option<Workbench> {

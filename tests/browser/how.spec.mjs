@@ -81,6 +81,13 @@ test('a newcomer follows an update step by step, pulls the plug and cuts the pow
   await expect(how.stage('copied'), 'it waits in that step').toHaveAttribute('data-state', 'now');
   await expect(how.button('Plug in'), 'the keyboard stays where it was').toBeFocused();
   await picture('copied');
+  const kept = await logger.kept();
+  await how.button('Plug in').click();
+  await expect(logger.update).toContainText('KB/s');
+  expect(await logger.kept(), 'the copy goes on from there').toBeGreaterThanOrEqual(kept);
+  await how.button('Cut the power').click();
+  await expect(logger.update).toContainText('The cable came out at');
+  await expect(how.stage('copied')).toHaveAttribute('data-state', 'now');
   await how.button('Plug in').click();
 
   await expect(how.stage('installed')).toHaveAttribute('data-state', 'now');
@@ -107,6 +114,20 @@ test('a newcomer follows an update step by step, pulls the plug and cuts the pow
   await expect(logger.fact('firmware')).toHaveText('1.0.0');
   await how.expectAllDone(['restarted', 'installed', 'started', 'confirmed']);
   expect(await how.seen()).toEqual(['restarted', 'installed', 'started']);
+});
+
+test('it is opened for whoever asks again', async ({ page, chooser }) => {
+  const [logger, how] = await newcomer(page, chooser);
+  await how.summary.click();
+  await expect(how.card).not.toHaveAttribute('open');
+  await how.summary.click();
+  await how.button('Slow motion').click();
+  await how.summary.click();
+  await logger.hand('Put it away').click();
+  await page.getByRole('button', { name: 'See how an update works' }).click();
+  await expect(how.summary).toBeFocused();
+  await expect(how.card).toHaveAttribute('open');
+  await expect(how.button('Slow motion'), 'another virtual logger goes at its own pace').toHaveAttribute('aria-pressed', 'false');
 });
 
 test('it is in the update tab, closed until it is wanted, and has headings in order', async ({ page, chooser }) => {

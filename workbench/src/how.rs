@@ -4,18 +4,20 @@
 //! The picture of the memory is the page's; this stands beside it. What is said here of the logger is explained in
 //! `docs/update.md`.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use ui::dom::{View, all, button, either, el, live, when, words};
 use ui::signal::{Changes, Signal};
+use ui::task::spawn;
 use ui::text::say;
 use virtual_logger_messages::Command;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement};
 
 use crate::logger::Logger;
 
-/// Its place in the page.
-pub(crate) const HOW: &str = "how";
 /// Stands for a step when the update came to its good end.
 pub(crate) const DONE: &str = "done";
 
@@ -76,21 +78,16 @@ pub(crate) struct Update {
     pub(crate) is_direct: bool,
     /// What was done last to the virtual logger's cable; none when it is a real one.
     pub(crate) cable: Option<Command>,
-    /// The person asked for this before there was a logger.
-    pub(crate) is_asked: bool,
 }
 
 /// The whole of it, closed until it is wanted.
 pub(crate) fn how(logger: Logger, changes: &Changes) -> View {
-    let slow: &'static Signal<bool> = alloc::boxed::Box::leak(Signal::new(changes, false).into());
+    let slow: &'static Signal<bool> = Box::leak(Box::new(Signal::new(changes, false)));
     let is = move |read: fn(&Update) -> bool| move || logger.update.with(read);
     el("details")
         .class("card how")
-        .flag("open", is(|update| update.is_asked))
         .with([
-            el("summary")
-                .attr("id", HOW)
-                .with([el("h2").text(say!("How an update works"))]),
+            el("summary").with([el("h2").text(say!("How an update works"))]),
             either(
                 is(|update| update.cable.is_some()),
                 move || hands(logger, slow),
@@ -109,6 +106,23 @@ pub(crate) fn how(logger: Logger, changes: &Changes) -> View {
         ])
 }
 
+/// Opens it in the place where it is shown, and goes there.
+pub(crate) fn explain(place: &Element) {
+    let place = place.clone();
+    // What is being made is in the page only then.
+    spawn(async move {
+        let Some(details) = place.first_element_child() else {
+            return;
+        };
+        // It fails for what is no name of an attribute.
+        let _ = details.set_attribute("open", "");
+        if let Some(summary) = details.first_element_child() {
+            // Without focus it is still open.
+            let _ = summary.unchecked_into::<HtmlElement>().focus();
+        }
+    });
+}
+
 /// What one does to a virtual logger while one looks on.
 fn hands(logger: Logger, slow: &'static Signal<bool>) -> View {
     let cable = move || logger.update.with(|update| update.cable);
@@ -118,9 +132,16 @@ fn hands(logger: Logger, slow: &'static Signal<bool>) -> View {
         _ => Command::Plug,
     };
     all([
-        el("p").class("soft").text(say!(
-            "Start the sample update above and follow it here. Pull the plug or cut the power at any step: that is what this logger is for."
-        )),
+        el("p").class("soft").with([
+            when(
+                move || logger.update.with(|update| update.step.is_none()),
+                || words(say!("Start the sample update above and follow it here.")),
+            ),
+            words(" "),
+            words(say!(
+                "Pull the plug or cut the power at any step: that is what this logger is for."
+            )),
+        ]),
         el("div").class("row").with([
             button(move || logger.handle(plug())).text(live(move || match plug() {
                 Command::Unplug => say!("Unplug"),
@@ -208,18 +229,19 @@ fn step_item(logger: Logger, step: Step) -> View {
     let of = move |read: fn(&Update, Step) -> bool| move || logger.update.with(|u| read(u, step));
     let is_now = of(|update, step| update.step == Some(step));
     let is_past = of(|update, step| update.is_done || update.step.is_some_and(|now| now > step));
+    let is_closed = of(|update, step| update.step.is_some_and(|now| now != step));
     let state = move || {
         match () {
             () if is_now() => "now",
             () if is_past() => "done",
-            () => "todo",
+            () if is_closed() => "todo",
+            () => "rest",
         }
         .into()
     };
     let is_out = of(|update, step| {
         update.is_kept && step <= Step::Copied && (update.is_done || update.step.is_some())
     });
-    let is_closed = of(|update, step| update.step.is_some_and(|now| now != step));
     let (heading, what, plug) = told(step);
     el("li")
         .flag("hidden", is_out)

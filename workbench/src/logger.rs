@@ -7,7 +7,7 @@ use core::ops::Deref;
 
 use host::conversation::{Conversation, TalkError};
 use protocol::record::Status;
-use ui::dom::{catch_focus, mount};
+use ui::dom::mount;
 use ui::signal::{Changes, Signal, changes};
 use ui::text::{language, load};
 use virtual_logger_messages::Command;
@@ -15,7 +15,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Element, File};
 
 use crate::health::report;
-use crate::how::{DONE, HOW, Step, Update, how};
+use crate::how::{DONE, Step, Update, explain, how};
 use crate::link::{LentLink, SharedLogger};
 use crate::records::Records;
 use crate::settings::Settings;
@@ -99,6 +99,7 @@ pub struct Workbench {
     logger: Logger,
     settings: Settings,
     records: Records,
+    how: Element,
 }
 
 /// Opens it for one logger, and fills the places that the page has for what it measures, for its settings, for its
@@ -120,13 +121,14 @@ pub async fn open(
         (values(logger, settings), values_place),
         (settings.view(), settings_place),
         (records.view(), records_place),
-        (how(logger, &changes), how_place),
+        (how(logger, &changes), how_place.clone()),
     ];
     mount(views, changed);
     Workbench {
         logger,
         settings,
         records,
+        how: how_place,
     }
 }
 
@@ -172,21 +174,20 @@ impl Workbench {
     }
 
     /// How its update stands: the step under way, or `done`, or nothing; whether the image was kept by the logger,
-    /// whether it has room for one only, what was done last to the virtual logger's cable, if it is one, and whether the
-    /// person asked how it works.
-    pub fn updates(&self, step: &str, kept: bool, direct: bool, cable: &str, asked: bool) {
-        let was_asked = self.logger.update.with(|update| update.is_asked);
+    /// whether it has room for one only, and what was done last to the virtual logger's cable, if it is one.
+    pub fn updates(&self, step: &str, kept: bool, direct: bool, cable: &str) {
         self.logger.update.set(Update {
             step: Step::read(step),
             is_done: step == DONE,
             is_kept: kept,
             is_direct: direct,
             cable: Command::read(cable),
-            is_asked: asked,
         });
-        if asked && !was_asked {
-            catch_focus(HOW);
-        }
+    }
+
+    /// Opens the explanation of how an update works.
+    pub fn explain(&self) {
+        explain(&self.how);
     }
 
     /// Takes a file of settings: its values stand in the form then.
