@@ -20,6 +20,7 @@ extern "C" {
         values: &Element,
         settings: &Element,
         records: &Element,
+        how: &Element,
     ) -> Promise;
 
     /// Has WebUSB take the place of Web Serial, where there is one and not the other.

@@ -222,6 +222,18 @@ impl Step {
         Step::Started,
         Step::Confirmed,
     ];
+
+    /// As the page's parts tell each other of it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Step::Checked => "checked",
+            Step::Copied => "copied",
+            Step::Restarted => "restarted",
+            Step::Installed => "installed",
+            Step::Started => "started",
+            Step::Confirmed => "confirmed",
+        }
+    }
 }
 
 /// How the image and the conversation come along.
@@ -404,6 +416,8 @@ pub(crate) struct State {
     pub(crate) is_noisy: Signal<bool>,
     /// The program that has the other tabs.
     pub(crate) bench: Signal<Bench>,
+    /// Whether the person asked how an update works, and has not been shown it yet.
+    pub(crate) is_explained: Signal<bool>,
     /// Whether the details are looked at.
     pub(crate) is_detailed: Signal<bool>,
     /// Whether the details could be copied, once that was asked for.
@@ -618,6 +632,7 @@ impl Logger {
             virtual_logger: Signal::new(changes, virtual_logger),
             virtual_is_kept: Signal::new(changes, true),
             is_noisy: Signal::new(changes, false),
+            is_explained: Signal::new(changes, false),
             bench: Signal::new(changes, Bench::default()),
             is_detailed: Signal::new(changes, false),
             copied: Signal::new(changes, None),
@@ -684,7 +699,9 @@ impl Logger {
                     | Command::Close
                     | Command::WearOut
                     | Command::Disturb
-                    | Command::Mend => return,
+                    | Command::Mend
+                    | Command::Slow
+                    | Command::Swift => return,
                 };
                 if matches!(command, Command::Cut | Command::Renew) {
                     *halted = None;

@@ -11,13 +11,14 @@ use protocol::record::Status;
 use ui::dom::{View, all, button, choose, el, kept, nothing, place};
 use ui::task::spawn;
 use ui::text::say;
+use virtual_logger_messages::Command;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, File};
 
 use crate::browser::open_workbench;
 use crate::lease::Asked;
-use crate::logger::{Logger, Order, Tab};
+use crate::logger::{Cable, End, Logger, Order, Step, Tab, Virtual};
 
 #[wasm_bindgen]
 extern "C" {
@@ -38,6 +39,15 @@ extern "C" {
         serial: &str,
     );
 
+    /// How its update stands: the [step](Step::name) under way, or `done`, or nothing; whether the image was kept by the
+    /// logger, whether it has room for one only, and what was done last to the virtual logger's cable, if it is one.
+    #[wasm_bindgen(method)]
+    fn updates(this: &Workbench, step: &str, kept: bool, direct: bool, cable: &str);
+
+    /// Opens the explanation of how an update works.
+    #[wasm_bindgen(method)]
+    fn explain(this: &Workbench);
+
     /// Takes a file of settings.
     #[wasm_bindgen(method, js_name = takeSettings)]
     fn take_settings(this: &Workbench, file: &File);
@@ -54,6 +64,8 @@ pub(crate) struct Bench {
     pub(crate) values: Element,
     settings: Element,
     records: Element,
+    /// How an update works, for the update's tab.
+    pub(crate) how: Element,
 }
 
 /// Whether it is there.
@@ -72,6 +84,7 @@ impl Default for Bench {
             values: place("div"),
             settings: place("div"),
             records: place("div"),
+            how: place("div"),
         }
     }
 }
@@ -91,6 +104,13 @@ impl SharedLogger {
     /// Its owner calls it so.
     pub fn name(&self, name: String) {
         self.0.name.set(name);
+    }
+
+    /// Does something to the virtual logger or its cable, by its [text](Command::text).
+    pub fn handle(&self, command: &str) {
+        if let Some(command) = Command::read(command) {
+            self.0.handle_virtual(command);
+        }
     }
 
     /// Who and how it is: lines for the details.
@@ -136,6 +156,25 @@ pub(crate) fn follow(logger: Logger) -> View {
             },
         ),
         choose(
+            move || (there(), update_of(logger)),
+            |(there, (step, is_kept, is_direct, cable))| {
+                if let Some(workbench) = there {
+                    workbench.updates(step, *is_kept, *is_direct, cable);
+                }
+                nothing()
+            },
+        ),
+        choose(
+            move || there().filter(|_| logger.is_explained.get()),
+            move |asked| {
+                if let Some(workbench) = asked {
+                    workbench.explain();
+                    logger.is_explained.set(false);
+                }
+                nothing()
+            },
+        ),
+        choose(
             move || (there(), logger.status.get()),
             |(there, status)| {
                 if let Some(workbench) = there {
@@ -146,6 +185,34 @@ pub(crate) fn follow(logger: Logger) -> View {
             },
         ),
     ])
+}
+
+/// How its update stands, as [`Workbench::updates`] takes it.
+fn update_of(logger: Logger) -> (&'static str, bool, bool, &'static str) {
+    let (step, is_kept) = logger.course.with(|course| match course {
+        Some(course) => {
+            let step = match (&course.end, course.step) {
+                (Some(End::Installed), _) => "done",
+                (Some(_), _) => "",
+                // It is on trial until the logger says that it is not.
+                (None, Step::Confirmed) => Step::Started.name(),
+                (None, step) => step.name(),
+            };
+            (step, course.is_kept)
+        }
+        None if logger.is_accepted() => (Step::Checked.name(), false),
+        None => ("", false),
+    });
+    let cable = logger.virtual_logger.with(|state| match state {
+        Virtual::There { cable, .. } => match cable {
+            Cable::In => Command::Plug.text(),
+            Cable::Out => Command::Unplug.text(),
+            Cable::NoPower => Command::Cut.text(),
+        },
+        _ => "",
+    });
+    let is_direct = logger.of_device(|device| device.direct) == Some(true);
+    (step, is_kept, is_direct, cable)
 }
 
 fn workbench(logger: Logger) -> Option<Workbench> {
@@ -202,6 +269,7 @@ fn load(logger: Logger) {
                 &bench.values,
                 &bench.settings,
                 &bench.records,
+                &bench.how,
             )
         });
         let opened = JsFuture::from(opened).await;

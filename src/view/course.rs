@@ -174,14 +174,6 @@ fn title(step: Step, course: &Course, state: State) -> String {
 }
 
 fn step_item(logger: Logger, step: Step) -> View {
-    let name = match step {
-        Step::Checked => "checked",
-        Step::Copied => "copied",
-        Step::Restarted => "restarted",
-        Step::Installed => "installed",
-        Step::Started => "started",
-        Step::Confirmed => "confirmed",
-    };
     let state = move || of(logger, |course| Some(state(step, course))).unwrap_or(State::Todo);
     let by_state = move |done: &'static str, now: &'static str, todo: &'static str| {
         live(move || {
@@ -210,7 +202,7 @@ fn step_item(logger: Logger, step: Step) -> View {
     let is_left_out = move || step <= Step::Copied && of(logger, |course| course.is_kept);
     el("li")
         .flag("hidden", is_left_out)
-        .attr("data-step", name)
+        .attr("data-step", step.name())
         .attr("data-state", by_state("done", "now", "todo"))
         .attr("aria-current", by_state("false", "step", "false"))
         .with([

@@ -13,7 +13,9 @@ use super::virtual_logger::virtual_logger;
 use super::welcome::{unsupported, welcome};
 use crate::logger::{Connection, Logger, Page, Tab};
 use crate::workbench::{content, follow};
-use ui::dom::{View, all, button, by_id, choose, either, el, input_value, listen, live, window};
+use ui::dom::{
+    View, all, button, by_id, choose, either, el, input_value, kept, listen, live, nothing, window,
+};
 use ui::files::all_files;
 use ui::text::{LANGUAGES, choose_language, language, say};
 
@@ -93,7 +95,11 @@ fn with_logger(logger: Logger) -> View {
     let panels = move || {
         all([
             tabs(logger),
-            panel(logger, Tab::Update, update_and_memory(logger)),
+            panel(
+                logger,
+                Tab::Update,
+                update_and_memory(logger, logger.bench.with(|bench| kept(&bench.how))),
+            ),
             panel(logger, Tab::Records, content(logger, Tab::Records)),
             panel(logger, Tab::Settings, content(logger, Tab::Settings)),
         ])
@@ -104,17 +110,17 @@ fn with_logger(logger: Logger) -> View {
         either(
             move || logger.program.get() == Program::Application,
             panels,
-            move || update_and_memory(logger),
+            move || update_and_memory(logger, nothing()),
         ),
         details(logger),
     ])
 }
 
-/// What is done to the memory beside what is in it.
-fn update_and_memory(logger: Logger) -> View {
+/// What is done to the memory beside what is in it, and how that works.
+fn update_and_memory(logger: Logger, how: View) -> View {
     el("div")
         .class("beside")
-        .with([update(logger), memory_map(logger)])
+        .with([update(logger), memory_map(logger), how])
 }
 
 /// Tabs as the keyboard expects them: one stop, and the arrow keys between them.

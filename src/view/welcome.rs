@@ -68,11 +68,17 @@ fn try_virtual(logger: Logger) -> View {
         })
     };
     all([
-        el("div")
-            .class("row")
-            .with([button(move || logger.try_virtual())
+        el("div").class("row").with([
+            button(move || logger.try_virtual())
                 .flag("disabled", move || is_wanted(logger))
-                .text(live(label))]),
+                .text(live(label)),
+            button(move || {
+                logger.is_explained.set(true);
+                logger.try_virtual();
+            })
+            .flag("disabled", move || is_wanted(logger))
+            .text(say!("See how an update works")),
+        ]),
         el("p")
             .class("hint")
             .attr("aria-live", "polite")

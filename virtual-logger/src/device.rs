@@ -88,7 +88,7 @@ impl Device {
         match command {
             Command::Open if self.port.is_some() => self.set_open(true),
             Command::Close if self.port.is_some() => self.set_open(false),
-            Command::Open | Command::Close | Command::Renew => {}
+            Command::Open | Command::Close | Command::Renew | Command::Slow | Command::Swift => {}
             Command::Plug => {
                 self.machine.power_on();
                 self.machine.usb_mut().attach();

@@ -21,6 +21,9 @@ const FACTORY: &str = "./firmware/factory-1.0.0.bin";
 const TURN: f64 = 8.0;
 /// Time between two turns, in milliseconds, while the machine is in step.
 const REST: i32 = 1;
+/// Virtual seconds a second: as on hardware, and so that each step of an update can be watched.
+const PACE: f64 = 1.0;
+const SLOW: f64 = 0.1;
 /// Time between two keepings of the memories, in milliseconds; longer than any operation on them takes.
 const KEEP_EVERY: f64 = 100.0;
 
@@ -94,8 +97,8 @@ async fn run(scope: DedicatedWorkerGlobalScope) -> Result<(), JsValue> {
         .set_onmessage(Some(wake.as_ref().unchecked_ref()));
     let device = Device::new(machine);
     let bench = Bench {
-        pace: Pace::new(1.0, clock(&scope), device.machine().now()),
-        speed: 1.0,
+        pace: Pace::new(PACE, clock(&scope), device.machine().now()),
+        speed: PACE,
         device,
         unique_id,
         factory,
@@ -180,10 +183,11 @@ fn with_bench(act: impl FnOnce(&mut Bench)) {
 
 impl Bench {
     fn obey(&mut self, command: Command) {
-        if command == Command::Renew {
-            self.renew();
-        } else {
-            self.device.obey(command);
+        match command {
+            Command::Renew => self.renew(),
+            Command::Slow => self.set_speed(SLOW),
+            Command::Swift => self.set_speed(PACE),
+            _ => self.device.obey(command),
         }
         // Power that goes leaves torn cells behind without a new operation.
         self.keeper.due = 2;

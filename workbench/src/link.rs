@@ -22,6 +22,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn name(this: &SharedLogger, name: &str);
 
+    /// Does something to the virtual logger, by its command's text.
+    #[wasm_bindgen(method)]
+    pub(crate) fn handle(this: &SharedLogger, command: &str);
+
     /// Gives the page lines for the details.
     #[wasm_bindgen(method)]
     pub(crate) fn report(this: &SharedLogger, lines: &str);

@@ -10,9 +10,11 @@ use protocol::record::Status;
 use ui::dom::mount;
 use ui::signal::{Changes, Signal, changes};
 use ui::text::{language, load};
+use virtual_logger_messages::Command;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, File};
 
+use crate::how::{DONE, Step, Update, explain, how};
 use crate::link::{LentLink, SharedLogger};
 use crate::records::Records;
 use crate::report::report;
@@ -45,6 +47,8 @@ pub(crate) struct State {
     pub(crate) status: Signal<Option<Status>>,
     /// Its serial number; empty before it was told.
     pub(crate) serial: Signal<String>,
+    /// How its update stands.
+    pub(crate) update: Signal<Update>,
     page: SharedLogger,
 }
 
@@ -57,6 +61,7 @@ impl Logger {
             is_detailed: Cell::new(false),
             status: Signal::new(changes, None),
             serial: Signal::new(changes, String::new()),
+            update: Signal::new(changes, Update::default()),
             page,
         })))
     }
@@ -80,6 +85,11 @@ impl Logger {
         self.page.name(name);
     }
 
+    /// Does something to the virtual logger or its cable.
+    pub(crate) fn handle(self, command: Command) {
+        self.page.handle(command.text());
+    }
+
     /// Gives the page lines for the details.
     pub(crate) fn report(self, lines: &str) {
         self.page.report(lines);
@@ -92,6 +102,7 @@ pub struct Workbench {
     logger: Logger,
     settings: Settings,
     records: Records,
+    how: Element,
 }
 
 /// All workbenches: what is done on one may concern several loggers.
@@ -107,14 +118,15 @@ impl Workbenches {
         Workbenches::default()
     }
 
-    /// Opens one for a logger, and fills the places that the page has for what it measures, for its settings and for its
-    /// records.
+    /// Opens one for a logger, and fills the places that the page has for what it measures, for its settings, for its
+    /// records, and for how an update works.
     pub async fn open(
         &self,
         page: SharedLogger,
         values_place: Element,
         settings_place: Element,
         records_place: Element,
+        how_place: Element,
     ) -> Workbench {
         load(&language()).await;
         let (changes, changed) = changes();
@@ -125,12 +137,14 @@ impl Workbenches {
             (values(logger, settings), values_place),
             (settings.view(), settings_place),
             (records.view(), records_place),
+            (how(logger, &changes), how_place.clone()),
         ];
         mount(views, changed);
         Workbench {
             logger,
             settings,
             records,
+            how: how_place,
         }
     }
 }
@@ -177,6 +191,23 @@ impl Workbench {
     pub fn measured(&self, status: &[u8]) {
         let status = status.first_chunk().map(Status::from_bytes);
         self.logger.status.set(status);
+    }
+
+    /// How its update stands: the step under way, or `done`, or nothing; whether the image was kept by the logger,
+    /// whether it has room for one only, and what was done last to the virtual logger's cable, if it is one.
+    pub fn updates(&self, step: &str, kept: bool, direct: bool, cable: &str) {
+        self.logger.update.set(Update {
+            step: Step::read(step),
+            is_done: step == DONE,
+            is_kept: kept,
+            is_direct: direct,
+            cable: Command::read(cable),
+        });
+    }
+
+    /// Opens the explanation of how an update works.
+    pub fn explain(&self) {
+        explain(&self.how);
     }
 
     /// Takes a file of settings: its values stand in the form then.

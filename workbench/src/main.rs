@@ -1,5 +1,5 @@
-//! The workbench: what one does with a logger besides updating it. The page loads it when the first logger answers; it
-//! fills the tabs that the page gives it.
+//! The workbench: what one does with a logger besides updating it, and how an update works. The page loads it when the
+//! first logger answers; it fills the tabs that the page gives it.
 //!
 //! It talks to the logger only over what the page lends it ([`link`]), each time for one short matter.
 
@@ -8,6 +8,8 @@
 #[cfg(target_arch = "wasm32")]
 extern crate alloc;
 
+#[cfg(target_arch = "wasm32")]
+mod how;
 #[cfg(target_arch = "wasm32")]
 mod link;
 #[cfg(target_arch = "wasm32")]

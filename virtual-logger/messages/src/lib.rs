@@ -34,10 +34,14 @@ pub enum Command {
     Disturb,
     /// The cable is good again.
     Mend,
+    /// Its time goes slowly from now on, so that a person can watch.
+    Slow,
+    /// Its time goes as on hardware.
+    Swift,
 }
 
 impl Command {
-    const ALL: [Command; 9] = [
+    const ALL: [Command; 11] = [
         Command::Open,
         Command::Close,
         Command::Plug,
@@ -47,6 +51,8 @@ impl Command {
         Command::WearOut,
         Command::Disturb,
         Command::Mend,
+        Command::Slow,
+        Command::Swift,
     ];
 
     /// As it goes over.
@@ -61,6 +67,8 @@ impl Command {
             Command::WearOut => "wear out",
             Command::Disturb => "disturb",
             Command::Mend => "mend",
+            Command::Slow => "slow",
+            Command::Swift => "swift",
         }
     }
 
