@@ -98,7 +98,8 @@ if (programs.length !== 2) throw new Error(`page and workbench, and not ${progra
 programs.forEach(shorten);
 
 for (const name of readdirSync(folder).filter((name) => /^(page|.*-worker).*\.js$/.test(name))) {
-  const code = readFileSync(join(folder, name), 'utf8').replace(/^ *\/\/.*\n/gm, '').replace(/^\s+/gm, '');
+  const comments = /^ *(\/\/.*|\/\*\*[^]*?\*\/)\n/gm;
+  const code = readFileSync(join(folder, name), 'utf8').replace(comments, '').replace(/^\s+/gm, '');
   writeFileSync(join(folder, name), code);
 }
 
