@@ -349,8 +349,9 @@ fn plan_view(logger: Logger, file: &Firmware, plan: &Plan) -> View {
         Direction::Up | Direction::Sideways => Some(say!("Update to {to}", to)),
     };
     let new = say!(
-        "signed for {model} · {image}",
+        "signed for {model} · at most {pages} pages change · {image}",
         model,
+        pages = plan.pages,
         image = describe(plan.length, file.upload.digest)
     );
     let over = if plan.direction == Direction::Down {
