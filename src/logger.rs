@@ -35,6 +35,7 @@ use ui::dom::window;
 use ui::fetch;
 use ui::queue::{Sender, queue};
 use ui::signal::{Changed, Changes, Signal, changes};
+use ui::step::Step;
 use ui::task::spawn;
 use ui::text::storage;
 use ui::time::now;
@@ -193,47 +194,6 @@ pub(crate) enum Unreadable {
     NoHelp,
     /// It is no firmware, for this reason (in English).
     File(String),
-}
-
-/// The steps of an update, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
-    /// The file was checked, before anything was sent.
-    Checked,
-    /// The image goes over, and the logger reads it back.
-    Copied,
-    /// The logger restarts into its bootloader.
-    Restarted,
-    /// The bootloader checks the image once more and writes it.
-    Installed,
-    /// The new firmware answers.
-    Started,
-    /// It was told that it may stay.
-    Confirmed,
-}
-
-impl Step {
-    /// All of them.
-    pub(crate) const ALL: [Step; 6] = [
-        Step::Checked,
-        Step::Copied,
-        Step::Restarted,
-        Step::Installed,
-        Step::Started,
-        Step::Confirmed,
-    ];
-
-    /// As the page's parts tell each other of it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Step::Checked => "checked",
-            Step::Copied => "copied",
-            Step::Restarted => "restarted",
-            Step::Installed => "installed",
-            Step::Started => "started",
-            Step::Confirmed => "confirmed",
-        }
-    }
 }
 
 /// How the image and the conversation come along.

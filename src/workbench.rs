@@ -9,6 +9,7 @@ use js_sys::Function;
 use protocol::device::Program;
 use protocol::record::Status;
 use ui::dom::{View, all, button, choose, el, kept, nothing, place};
+use ui::step::{DONE, Step};
 use ui::task::spawn;
 use ui::text::say;
 use virtual_logger_messages::Command;
@@ -18,7 +19,7 @@ use web_sys::{Element, File};
 
 use crate::browser::open_workbench;
 use crate::lease::Asked;
-use crate::logger::{Cable, End, Logger, Order, Step, Tab, Virtual};
+use crate::logger::{Cable, End, Logger, Order, Tab, Virtual};
 
 #[wasm_bindgen]
 extern "C" {
@@ -192,7 +193,7 @@ fn update_of(logger: Logger) -> (&'static str, bool, bool, &'static str) {
     let (step, is_kept) = logger.course.with(|course| match course {
         Some(course) => {
             let step = match (&course.end, course.step) {
-                (Some(End::Installed), _) => "done",
+                (Some(End::Installed), _) => DONE,
                 (Some(_), _) => "",
                 // It is on trial until the logger says that it is not.
                 (None, Step::Confirmed) => Step::Started.name(),

@@ -5,8 +5,9 @@ use alloc::string::{String, ToString};
 use host::update::UpdateError;
 
 use super::update::how_it_ended;
-use crate::logger::{Chosen, Copying, Course, End, Logger, Step};
+use crate::logger::{Chosen, Copying, Course, End, Logger};
 use ui::dom::{View, all, button, catch_focus, choose, either, el, live, nothing, when, words};
+use ui::step::Step;
 use ui::text::{said, say};
 use ui::words::{decimal, kilobytes, no_connection, seconds, short};
 

@@ -7,8 +7,9 @@ use protocol::device::{Phase, Program};
 use protocol::record::{Recording, Status};
 
 use super::welcome::connect;
-use crate::logger::{Connection, Copying, Logger, Step};
+use crate::logger::{Connection, Copying, Logger};
 use ui::dom::{Text, View, el, kept, live, when, words};
+use ui::step::Step;
 use ui::text::say;
 use ui::words::{NO_NUMBER, count, decimal, nameless, short};
 

@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use host::device::Device;
 use protocol::image::Version;
 
-use crate::logger::{Course, End, Logger, Step};
+use crate::logger::{Course, End, Logger};
 use ui::dom::{View, all, choose, el, live};
+use ui::step::Step;
 use ui::text::say;
 use ui::words::kilobytes;
 

@@ -14,6 +14,7 @@ mod fetch;
 pub mod files;
 pub mod queue;
 pub mod signal;
+pub mod step;
 pub mod task;
 pub mod text;
 pub mod time;

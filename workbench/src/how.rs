@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use ui::dom::{View, all, button, either, el, live, when, words};
 use ui::signal::{Changes, Signal};
+use ui::step::Step;
 use ui::task::spawn;
 use ui::text::say;
 use virtual_logger_messages::Command;
@@ -17,53 +18,6 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
 use crate::logger::Logger;
-
-/// Stands for a step when the update came to its good end.
-pub(crate) const DONE: &str = "done";
-
-/// The steps of an update, in their order, as the page tells of them (`src/logger.rs`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
-    /// The file is good.
-    Checked,
-    /// It goes into a slot.
-    Copied,
-    /// The bootloader takes over.
-    Restarted,
-    /// It is checked again and written.
-    Installed,
-    /// It runs, and may be taken back.
-    Started,
-    /// It stays.
-    Confirmed,
-}
-
-impl Step {
-    const ALL: [Step; 6] = [
-        Step::Checked,
-        Step::Copied,
-        Step::Restarted,
-        Step::Installed,
-        Step::Started,
-        Step::Confirmed,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Step::Checked => "checked",
-            Step::Copied => "copied",
-            Step::Restarted => "restarted",
-            Step::Installed => "installed",
-            Step::Started => "started",
-            Step::Confirmed => "confirmed",
-        }
-    }
-
-    /// Reads its name; none from anything else.
-    pub(crate) fn read(name: &str) -> Option<Step> {
-        Step::ALL.into_iter().find(|step| step.name() == name)
-    }
-}
 
 /// How an update stands.
 #[derive(Default)]

@@ -14,12 +14,13 @@ use virtual_logger_messages::Command;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, File};
 
-use crate::how::{DONE, Step, Update, explain, how};
+use crate::how::{Update, explain, how};
 use crate::link::{LentLink, SharedLogger};
 use crate::records::Records;
 use crate::report::report;
 use crate::settings::{Everyone, Settings};
 use crate::values::values;
+use ui::step::{DONE, Step};
 
 /// What is known of it; for as long as the page is there.
 #[derive(Clone, Copy)]
