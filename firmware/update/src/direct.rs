@@ -280,21 +280,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         }
         // Whatever is wrong with it, it has to be sent anew.
         self.forget();
-        let whole = image_check::check::<F::Arithmetic>(
+        image_check::check_received::<F::Arithmetic>(
             &mut InFlash(&self.flash),
-            Some(length),
+            (digest, length),
+            &self.record,
             self.identity.target,
-        )
-        .map_err(|failure| match failure {
-            Failure::Image(error) => Refusal::Image(error),
-            Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
-        })?;
-        self.record
-            .check_counter(whole.security_counter)
-            .map_err(Refusal::Image)?;
-        if whole.image.digest != digest {
-            return Err(Refusal::Image(ImageError::BadDigest));
-        }
+        )?;
         if let Some(upload) = self.nand.direct() {
             upload.stage = Stage::Whole;
         }

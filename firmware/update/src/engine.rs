@@ -6,7 +6,7 @@ use protocol::image::{Digest, ImageError, Target, Version};
 use protocol::message::{CommonRequest, CommonResponse, Refusal, StorageError};
 
 use crate::boot_record::{BootRecord, EEPROM_END};
-use crate::image_check::{self, Failure, WholeImage};
+use crate::image_check::{self, WholeImage};
 use crate::memory::{Eeprom, Flash, InFlash, Nand, Page, WriteFailed};
 use crate::server::Reply;
 use crate::store::{self, Slot, Writing};
@@ -262,21 +262,12 @@ impl<F: Flash, E: Eeprom, N: Nand> Engine<F, E, N> {
         // Whatever is wrong with it, it has to be sent anew.
         self.upload = Upload::None;
         let mut image = store::unsealed(&mut self.nand, &writing);
-        let whole = image_check::check::<F::Arithmetic>(
+        let whole = image_check::check_received::<F::Arithmetic>(
             &mut image,
-            Some(writing.length()),
+            (writing.digest(), writing.length()),
+            &self.record,
             self.identity.target,
-        )
-        .map_err(|failure| match failure {
-            Failure::Image(error) => Refusal::Image(error),
-            Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
-        })?;
-        self.record
-            .check_counter(whole.security_counter)
-            .map_err(Refusal::Image)?;
-        if whole.image.digest != writing.digest() {
-            return Err(Refusal::Image(ImageError::BadDigest));
-        }
+        )?;
         store::seal(&mut self.nand, &writing, whole.image.version).map_err(Refusal::Storage)?;
         self.upload = Upload::Sealed(slot);
         Ok(())

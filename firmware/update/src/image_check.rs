@@ -5,8 +5,10 @@ use protocol::device::HeldImage;
 use protocol::image::{
     Digest, HEADER_LENGTH, HEADER_SIZE, Header, ImageError, MAX_TRAILER, Target, Trailer,
 };
+use protocol::message::{Refusal, StorageError};
 use signature::{Arithmetic, Sha256};
 
+use crate::boot_record::BootRecord;
 use crate::memory::{ReadImage, Unreadable};
 
 /// DER of an Ed25519 SubjectPublicKeyInfo up to the key's 32 bytes (RFC 8410).
@@ -81,6 +83,27 @@ pub fn check<A: Arithmetic>(
 
     let digest = hash::<A>(image, header.signed_length())?;
     check_trailer(image, header, digest, length, target)
+}
+
+/// Whether what was received is the image that was announced with this digest and length, whole, for this device, and
+/// none that the boot record forbids; if not, what the computer is told.
+pub(crate) fn check_received<A: Arithmetic>(
+    image: &mut dyn ReadImage,
+    (digest, length): (Digest, u32),
+    record: &BootRecord,
+    target: &Target,
+) -> Result<WholeImage, Refusal> {
+    let whole = check::<A>(image, Some(length), target).map_err(|failure| match failure {
+        Failure::Image(error) => Refusal::Image(error),
+        Failure::Unreadable => Refusal::Storage(StorageError::Unreadable),
+    })?;
+    record
+        .check_counter(whole.security_counter)
+        .map_err(Refusal::Image)?;
+    if whole.image.digest != digest {
+        return Err(Refusal::Image(ImageError::BadDigest));
+    }
+    Ok(whole)
 }
 
 /// Whether it was signed with this key, and may be installed.
