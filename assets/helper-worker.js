@@ -4,6 +4,8 @@
 importScripts('./helper.js');
 
 const started = wasm_bindgen({ module_or_path: './helper_bg.wasm' });
+// A helper that does not start says so to whoever asks, also when the question comes later than that is known.
+started.catch(() => {});
 let firmware;
 let offers;
 /** Copies of logs, by the serial numbers of their loggers. */

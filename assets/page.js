@@ -13,11 +13,16 @@
   let helper;
   let styled;
   let workbench;
-  const waiting = new Set();
+  const waiting = new Map();
+  // Nothing that it still says may reach the one that comes after it.
   const dismiss = () => {
+    helper.onerror = null;
     helper.terminate();
     helper = undefined;
-    for (const reject of waiting) reject();
+    for (const [port, reject] of waiting) {
+      port.onmessage = null;
+      reject();
+    }
     waiting.clear();
   };
   window.logdock = {
@@ -28,15 +33,13 @@
           helper = new Worker(scripts[1]);
           helper.onerror = dismiss;
         }
-        waiting.add(reject);
         const { port1, port2 } = new MessageChannel();
+        waiting.set(port1, reject);
         port1.onmessage = ({ data }) => {
+          if ('error' in data) return dismiss();
           port1.close();
-          waiting.delete(reject);
-          if ('error' in data) {
-            reject();
-            dismiss();
-          } else resolve(data.answer);
+          waiting.delete(port1);
+          resolve(data.answer);
         };
         helper.postMessage(question, [port2]);
       }),
