@@ -330,7 +330,11 @@ impl Recorder {
                 self.try_mount(nand)?;
             }
             if !self.ring.has_room() {
-                self.ring.enter(nand, self.rules.keep_oldest)?;
+                let entered = self.ring.enter(nand, self.rules.keep_oldest);
+                if entered == Err(Trouble::Failing) && self.ring.is_mounted() {
+                    continue;
+                }
+                entered?;
                 self.layout.get_or_insert(LayoutReason::Block);
             }
             let Some(reason) = self.layout else {

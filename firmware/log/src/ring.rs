@@ -33,10 +33,11 @@ const _: () = assert!(SEGMENT.is_multiple_of(PIECE) && PIECE > SEGMENT_HEADER);
 
 /// Blank pages in a row behind which no segment is looked for in a block: a start leaves one.
 const BLANK_PAGES: u32 = 3;
-/// Blocks in a row, not counting those that are marked bad, that may be unreadable without hiding those behind them.
-const PATIENCE: u32 = 4;
-/// Blocks that are given up in one go before the memory counts as failing.
-const ATTEMPTS: u32 = 4;
+/// Blocks in a row, not counting those that are marked bad, that are looked at for what may lie behind unreadable ones: a
+/// W25N01GV may lose 20 over its life.
+const FAR: i32 = 21;
+/// The same where it is only a step of a search whose outcome is looked at once more.
+const NEAR: i32 = 4;
 
 /// Why nothing can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +129,7 @@ impl Ring {
         }
         let size = self.size();
         let start = self.blocks.start;
-        let anchor = self.seek(nand, start, 1, 0..u32::MAX);
+        let anchor = self.seek(nand, start, FAR, 0..u32::MAX);
         let mut last = None;
         let mut head = anchor.map(|anchor| self.find_head(nand, anchor));
         // A layout that was cut may be readable once, and then no more: its block counts as not entered.
@@ -139,14 +140,15 @@ impl Ring {
                 break;
             }
             let before = self.step(place.block, -1);
-            let turns = place.turn.saturating_sub(PATIENCE)..place.turn;
-            head = self.seek(nand, before, -1, turns);
+            // What a block holds that does not erase is about a round older.
+            let turns = place.turn.saturating_sub(size >> 1)..place.turn;
+            head = self.seek(nand, before, -FAR, turns);
         }
         if let (Some(anchor), Some(head)) = (anchor, head) {
             // When the ring is full, an older block follows.
             let turns = head.turn.saturating_sub(size - 1)..head.turn;
             let behind = self.step(head.block, 1);
-            self.tail = self.seek(nand, behind, 1, turns.clone()).unwrap_or(
+            self.tail = self.seek(nand, behind, FAR, turns.clone()).unwrap_or(
                 if turns.contains(&anchor.turn) {
                     anchor
                 } else {
@@ -231,45 +233,46 @@ impl Ring {
         self.sector < BLOCK_SECTORS
     }
 
-    /// Enters the next good block and empties it. With `keep` that is refused when segments in it still count.
+    /// Enters the next good block and empties it. With `keep` that is refused when segments in it still count. One that
+    /// fails is given up: the next call goes on behind it, if the ring is still mounted.
     pub fn enter<N: Nand>(&mut self, nand: &mut N, keep: bool) -> Result<(), Trouble> {
         self.check_answers(nand)?;
-        let mut failures = 0;
         let Place { mut block, turn } = self.head;
-        let mut turn = turn.wrapping_add(1);
+        let turn = turn.wrapping_add(1);
+        let empty = self.tail.turn == turn;
         for _ in 0..self.size() {
             block = self.step(block, 1);
-            if block == self.tail.block && self.turns() > 0 {
+            if block == self.tail.block && !empty {
                 let end = self.tail.turn.wrapping_add(1);
                 if keep && end.wrapping_mul(BLOCK_SEGMENTS) > self.first() {
                     return Err(Trouble::Full);
                 }
                 let behind = self.step(block, 1);
                 let turns = end..self.head.turn.wrapping_add(1);
-                self.tail = self.seek(nand, behind, 1, turns).unwrap_or(self.head);
+                self.tail = self.seek(nand, behind, FAR, turns).unwrap_or(self.head);
             }
             if nand.is_bad(block) {
                 continue;
             }
             if !is_retired(nand, block) && nand.erase(block).is_ok() {
-                let next = Place { block, turn };
-                if self.turns() == 0 || self.tail.block == block {
-                    self.tail = next;
+                self.head = Place { block, turn };
+                if empty || self.tail.block == block {
+                    self.tail = self.head;
                 }
-                self.head = next;
                 self.sector = FIRST_SECTOR;
                 return Ok(());
             }
             self.check_answers(nand)?;
             nand.mark_bad(block);
+            self.head.block = block;
             if !nand.is_bad(block) {
                 // It may go on holding a segment of this turn that a cut caught.
-                turn = turn.wrapping_add(1);
+                self.head.turn = turn;
+                if empty {
+                    self.tail.turn = turn.wrapping_add(1);
+                }
             }
-            failures += 1;
-            if failures == ATTEMPTS {
-                break;
-            }
+            return Err(Trouble::Failing);
         }
         // Blocks were passed over that may be good: what is there is looked at anew.
         self.mounted = false;
@@ -369,24 +372,26 @@ impl Ring {
         }
     }
 
-    /// The first block from this one on, a step each time, that is of one of these turns.
+    /// The first block from this one on that is of one of these turns, of as many as `reach` says: backwards, when that is
+    /// negative.
     fn seek<N: Nand>(
         &self,
         nand: &mut N,
         mut block: u32,
-        step: i32,
+        mut reach: i32,
         turns: Range<u32>,
     ) -> Option<Place> {
-        let mut patience = PATIENCE;
+        // Its sign.
+        let step = reach >> 31 | 1;
         for _ in 0..self.size() {
             if !nand.is_bad(block) {
                 if let Some(turn) = turn_of(nand, block).filter(|turn| turns.contains(turn)) {
                     return Some(Place { block, turn });
                 }
-                patience -= 1;
-                if patience == 0 {
-                    break;
-                }
+                reach -= step;
+            }
+            if reach == 0 {
+                break;
             }
             block = self.step(block, step);
         }
@@ -401,15 +406,15 @@ impl Ring {
             let mut end = self.blocks.end;
             while end - head.block > 1 {
                 let middle = (head.block + end) >> 1;
-                match self.seek(nand, middle, 1, head.turn..u32::MAX) {
+                match self.seek(nand, middle, NEAR, head.turn..u32::MAX) {
                     Some(place) if place.block >= middle => head = place,
                     _ => end = middle,
                 }
             }
-            // A block that neither erases nor takes a mark keeps what it held long ago, and may have misled the search.
+            // Blocks that neither erase nor take a mark keep what they held long ago, and may have misled the search.
             let behind = self.step(head.block, 1);
             let newer = head.turn.saturating_add(1)..u32::MAX;
-            match self.seek(nand, behind, 1, newer) {
+            match self.seek(nand, behind, FAR, newer) {
                 Some(place) => head = place,
                 None => return head,
             }
@@ -446,17 +451,17 @@ impl Ring {
     fn locate<N: Nand>(&mut self, nand: &mut N, turn: u32) -> Result<u32, Unreadable> {
         if self.cursor.turn < self.tail.turn {
             // Its block was emptied meanwhile.
-            self.cursor = self.head;
+            self.cursor = self.tail;
         }
         while self.cursor.turn != turn {
             let at = self.cursor;
             let distance = turn.wrapping_sub(at.turn) as i32;
-            let (step, turns) = match distance > 0 {
-                true => (1, at.turn.wrapping_add(1)..turn.wrapping_add(1)),
-                false => (-1, turn..at.turn),
+            let (reach, turns) = match distance > 0 {
+                true => (FAR, at.turn.wrapping_add(1)..turn.wrapping_add(1)),
+                false => (-FAR, turn..at.turn),
             };
             let target = self.step(at.block, distance);
-            self.cursor = self.seek(nand, target, step, turns).ok_or(Unreadable)?;
+            self.cursor = self.seek(nand, target, reach, turns).ok_or(Unreadable)?;
         }
         Ok(self.cursor.block)
     }

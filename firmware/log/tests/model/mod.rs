@@ -25,6 +25,10 @@ const RAW_PAGE: usize = NAND_PAGE + 64;
 const SECTORS: usize = NAND_PAGE / SEGMENT;
 const PROGRAMS: u8 = 4;
 
+/// The most operations and page reads that a record may take, whatever the chip does: of 10 ms and 0.1 ms each.
+const PUSH_OPERATIONS: u64 = 12;
+const PUSH_READS: u64 = 300;
+
 /// Where in an operation power goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -526,9 +530,16 @@ impl Logger {
         for _ in 0..count {
             let there = self.powered(|logger| {
                 let sample = sample(logger.recorder.next_record(), logger.time);
+                let (operations, reads) = (logger.chip.operations, logger.chip.page_reads);
                 logger
                     .recorder
                     .push(&mut logger.chip, &logger.facts, &sample);
+                let operations = logger.chip.operations - operations;
+                let reads = logger.chip.page_reads - reads;
+                assert!(
+                    operations <= PUSH_OPERATIONS && reads <= PUSH_READS,
+                    "{operations} operations and {reads} page reads for a record"
+                );
             });
             if !there {
                 return false;
@@ -536,6 +547,14 @@ impl Logger {
             self.time += 1000;
         }
         true
+    }
+
+    /// The same so far apart that a memory that failed is tried again for each.
+    pub fn push_slowly(&mut self, count: u32) {
+        for _ in 0..count {
+            self.push(1);
+            self.time += 60_000;
+        }
     }
 
     pub fn flush(&mut self) -> bool {
