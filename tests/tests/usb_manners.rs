@@ -1,6 +1,7 @@
 //! The logger's own firmware under hosts of every kind: whoever enumerates it, however full the bus is and whatever
 //! happens to the cable, it becomes a port that answers.
 
+use emulator::cpu::bus::ResetCause;
 use emulator::machine::{Machine, Options};
 use emulator::time::Time;
 use emulator::usb_host::{ControlResult, HostSystem, Manners};
@@ -122,30 +123,37 @@ fn current(machine: &mut Machine, seconds: u64) -> f64 {
     (machine.charge() - before) / seconds as f64
 }
 
+/// Suspends the bus for some seconds, and wakes it by a resume or a reset: the amperes taken meanwhile. The port answers
+/// before and afterwards.
+fn current_while_suspended(machine: &mut Machine, seconds: u64, reset: bool) -> f64 {
+    machine.usb_mut().suspend();
+    // 10 ms after the bus became idle (USB 2.0, 7.1.7.6).
+    machine.run_for(Time::from_millis(10)).unwrap();
+    assert!(machine.usb().is_suspended());
+    let suspended = current(machine, seconds);
+    if reset {
+        machine.usb_mut().reset_port();
+        assert!(is_configured_soon(machine));
+    } else {
+        machine.usb_mut().resume();
+        // 20 ms of resume, and 10 to recover.
+        machine.run_for(Time::from_millis(40)).unwrap();
+        assert!(!machine.usb().is_suspended() && machine.usb().is_configured());
+    }
+    assert!(answers(machine));
+    suspended
+}
+
 #[test]
 fn a_suspended_logger_takes_no_more_than_it_may_goes_on_recording_and_wakes_with_the_bus() {
     let mut machine = logger();
     machine.usb_mut().attach();
     assert!(is_configured_soon(&mut machine));
     assert!(answers(&mut machine));
-    for round in 0..3 {
-        machine.usb_mut().suspend();
-        // 10 ms after the bus became idle (USB 2.0, 7.1.7.6).
-        machine.run_for(Time::from_millis(10 + round)).unwrap();
-        assert!(machine.usb().is_suspended());
+    for reset in [false, true, false] {
         // With what it records each second; the pull-up at D+ takes 0.2 mA more (7.2.3).
-        let suspended = current(&mut machine, 20);
+        let suspended = current_while_suspended(&mut machine, 20, reset);
         assert!(suspended < 0.1e-3, "{} mA", suspended * 1e3);
-        if round == 1 {
-            machine.usb_mut().reset_port();
-            assert!(is_configured_soon(&mut machine));
-        } else {
-            machine.usb_mut().resume();
-            // 20 ms of resume, and 10 to recover.
-            machine.run_for(Time::from_millis(40)).unwrap();
-            assert!(!machine.usb().is_suspended() && machine.usb().is_configured());
-        }
-        assert!(answers(&mut machine), "round {round}");
     }
     assert_eq!(machine.usb().violations(), &[] as &[String]);
     let (mut conversation, _) = connect(EmulatedLink::new(machine));
@@ -158,4 +166,34 @@ fn a_suspended_logger_takes_no_more_than_it_may_goes_on_recording_and_wakes_with
         }
     }
     assert!(decoder.verification().is_whole() && decoder.verification().records > 60);
+}
+
+#[test]
+fn update_mode_takes_no_more_than_it_may_while_the_bus_is_suspended_or_no_cable_is_plugged_in() {
+    let mut machine = Machine::new(Options::default());
+    machine
+        .program_flash(0x0800_0000, &built("bootloader.bin"))
+        .unwrap();
+    machine.power_on();
+    machine.usb_mut().attach();
+    assert!(is_configured_soon(&mut machine));
+    assert!(answers(&mut machine));
+    for reset in [false, true, false] {
+        let suspended = current_while_suspended(&mut machine, 20, reset);
+        assert!(suspended < 1.1e-3, "{} mA", suspended * 1e3);
+    }
+    assert_eq!(machine.usb().violations(), &[] as &[String]);
+    // It looks for something to start once a minute, however long the bus is suspended.
+    let resets = machine.resets(ResetCause::Software);
+    machine.usb_mut().suspend();
+    machine.run_for(Time::from_millis(63_000)).unwrap();
+    assert_eq!(machine.resets(ResetCause::Software), resets + 1);
+    machine.usb_mut().detach();
+    machine.run_for(Time::from_millis(10)).unwrap();
+    let unplugged = current(&mut machine, 20);
+    assert!(unplugged < 1.1e-3, "{} mA", unplugged * 1e3);
+    machine.usb_mut().attach();
+    assert!(is_configured_soon(&mut machine));
+    assert!(answers(&mut machine));
+    assert_eq!(machine.resets(ResetCause::IndependentWatchdog), 0);
 }

@@ -2,9 +2,13 @@
 
 use core::cell::Cell;
 
+#[cfg(feature = "stm32l052")]
+use cortex_m::peripheral::SCB;
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 
+#[cfg(feature = "stm32l052")]
+use crate::oscillators::BATTERY_HERTZ;
 use crate::oscillators::{CORE_HERTZ, start_clocks};
 
 /// Cycles between two looks at SysTick that are not lost: its 24 bits, 0.52 s at 32 MHz and 0.35 s at 48 MHz.
@@ -14,8 +18,8 @@ pub(crate) const CYCLES_PER_MILLISECOND: u32 = CORE_HERTZ / 1000;
 
 /// Time at full speed since start, without an interrupt: SysTick runs freely and each look adds what passed.
 ///
-/// Look at least every third of a second, or time is lost. At battery speed and in STOP it stands still: the time of day is
-/// `rtc::Rtc`'s.
+/// Look at least every third of a second, or time is lost. At battery speed it counts the seconds that the core sleeps, and
+/// in STOP it stands still: the time of day is `rtc::Rtc`'s.
 pub struct Clock {
     syst: SYST,
     last: Cell<u32>,
@@ -62,6 +66,30 @@ impl Clock {
     pub(crate) fn resume(&mut self) {
         self.syst.enable_counter();
         self.paused = false;
+    }
+
+    /// Lets the core sleep at battery speed for as long as `wait` does, for a second at most. One that is whole counts.
+    ///
+    /// `wait` ends with any interrupt that is pending; no handler runs meanwhile.
+    #[cfg(feature = "stm32l052")]
+    pub(crate) fn sleep(&mut self, wait: impl FnOnce()) {
+        self.syst.set_reload(BATTERY_HERTZ - 1);
+        self.syst.clear_current();
+        self.syst.enable_interrupt();
+        self.syst.enable_counter();
+        cortex_m::interrupt::free(|_| {
+            wait();
+            // First: whatever reads its register forgets that.
+            if self.syst.has_wrapped() {
+                self.millis.set(self.millis.get() + 1000);
+            }
+            self.syst.disable_counter();
+            self.syst.disable_interrupt();
+            SCB::clear_pendst();
+        });
+        self.syst.set_reload(SYSTICK_SPAN - 1);
+        self.syst.clear_current();
+        self.last.set(0);
     }
 
     /// Milliseconds at full speed since start.

@@ -44,7 +44,7 @@ impl Port {
     /// Switches the port and the core's speed when a cable was plugged or pulled since the last call, or the bus was suspended
     /// or is woken: whether [`Port::is_awake`], and everything runs.
     ///
-    /// [`inputs::Inputs::start`] must have been called. When it is not awake nothing else here may be.
+    /// [`inputs::Inputs::start`] or `start_cable` must have been called. When it is not awake nothing else here may be.
     #[cfg(feature = "stm32l052")]
     pub fn follow_cable(&mut self, clock: &mut Clock) -> bool {
         let powered = inputs::usb_powered();

@@ -50,11 +50,15 @@ fn main() -> ! {
     #[cfg(feature = "stm32l052")]
     protect_bootloader();
     let Board {
-        clock,
+        mut clock,
         flash,
         eeprom,
         #[cfg(not(feature = "direct"))]
         nand,
+        #[cfg(feature = "stm32l052")]
+        mut inputs,
+        #[cfg(feature = "stm32l052")]
+        mut power,
         ..
     } = board;
     #[cfg(feature = "direct")]
@@ -79,16 +83,32 @@ fn main() -> ! {
         engine: &mut engine,
         heard: false,
     };
-    update_mode(&clock, updater, identity.serial);
+    #[cfg(feature = "stm32l052")]
+    let wait = {
+        inputs.start_cable();
+        |clock: &mut Clock, port: &mut Port, deadline| {
+            let awake = port.follow_cable(clock);
+            if !awake {
+                power.sleep_until(clock, port, deadline);
+            }
+            awake
+        }
+    };
+    #[cfg(not(feature = "stm32l052"))]
+    let wait = |_: &mut Clock, _: &mut Port, _| true;
+    update_mode(&mut clock, updater, identity.serial, wait);
     program::restart()
 }
 
 /// Converses until a computer asks for a restart, or none was there for a while. Where an application could go on, it is
 /// not enough that one is there: it has to say something.
+///
+/// `wait` says whether the port is awake. When it is not, it first lets time pass, until a deadline at most.
 fn update_mode<F: Flash, E: Eeprom, N: Nand>(
-    clock: &Clock,
+    clock: &mut Clock,
     mut updater: Updater<'_, F, E, N>,
     serial: SerialNumber,
+    mut wait: impl FnMut(&mut Clock, &mut Port, u64) -> bool,
 ) {
     let Some(mut port) = Port::start(clock, Program::Bootloader, serial) else {
         return;
@@ -96,13 +116,18 @@ fn update_mode<F: Flash, E: Eeprom, N: Nand>(
     let mut next_look = NEXT_LOOK;
     while !updater.engine.restart_requested() && clock.millis() < next_look {
         watchdog::feed();
+        if !wait(clock, &mut port, next_look) {
+            continue;
+        }
         port.turn(clock, &mut updater);
         let heard = mem::take(&mut updater.heard);
         if port.connected() && (heard || !updater.engine.handed_over()) {
             next_look = clock.millis() + NEXT_LOOK;
         }
     }
-    port.finish(clock);
+    if wait(clock, &mut port, 0) {
+        port.finish(clock);
+    }
 }
 
 /// Offers what concerns updates, and nothing else.

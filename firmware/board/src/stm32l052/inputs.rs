@@ -48,13 +48,19 @@ impl Inputs {
         unsafe { NVIC::unmask(Interrupt::EXTI4_15) };
     }
 
+    /// Sets up the cable's pin alone, for a program that counts no events.
+    pub fn start_cable(&mut self) {
+        RCC.gpioenr().modify(|w| w.set_gpioaen(true));
+        GPIOA.moder().modify(|w| w.set_moder(CABLE, Moder::INPUT));
+    }
+
     /// Events since the start, modulo 2^32.
     pub fn events(&self) -> u32 {
         EVENTS.load(Ordering::Relaxed)
     }
 }
 
-/// Whether a USB cable is plugged in. [`Inputs::start`] must have been called.
+/// Whether a USB cable is plugged in. [`Inputs::start`] or [`Inputs::start_cable`] must have been called.
 pub(crate) fn usb_powered() -> bool {
     GPIOA.idr().read().idr(CABLE) == Idr::HIGH
 }

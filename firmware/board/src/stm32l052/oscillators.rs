@@ -9,6 +9,8 @@ use crate::clock::Clock;
 
 /// Core clock at full speed in hertz.
 pub const CORE_HERTZ: u32 = 32_000_000;
+/// The same at battery speed.
+pub(crate) const BATTERY_HERTZ: u32 = 16_000_000;
 
 /// Brings the core to 32 MHz and starts the clock that USB needs.
 pub(crate) fn start_clocks() {
@@ -53,7 +55,7 @@ pub(crate) fn start_clocks() {
     });
 }
 
-/// Brings the core to 16 MHz, and stops what it does not need then. STOP leads back here too.
+/// Brings the core to [`BATTERY_HERTZ`], and stops what it does not need then. STOP leads back here too.
 fn slow_down() {
     CRS.cr().modify(|w| {
         w.set_autotrimen(false);
