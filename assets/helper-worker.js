@@ -76,6 +76,9 @@ const answers = {
     } catch (why) {
       if (typeof why === 'string') return why;
       throw why;
+    } finally {
+      // What came is in the copy now: to wait until the browser collects it would take as much memory as the log.
+      for (const value of values) value.buffer?.transfer?.(0);
     }
   },
   /** Begins a table of a part of a log: in a file, or in pieces that the browser puts where it has room. */
@@ -125,7 +128,8 @@ onmessage = ({ data: [question, ...values], ports: [port] }) => {
   turn = turn
     .then(() => answers[question](...values))
     .then(
-      (answer) => port.postMessage({ answer }),
+      // Numbers are made for one answer, and go with it.
+      (answer) => port.postMessage({ answer }, Array.isArray(answer) ? answer.filter(ArrayBuffer.isView).map(({ buffer }) => buffer) : []),
       (error) => port.postMessage({ error: String(error) }),
     );
 };

@@ -41,7 +41,9 @@
           waiting.delete(port1);
           resolve(data.answer);
         };
-        helper.postMessage(question, [port2]);
+        // Bytes are made for one question, and go with it.
+        const bytes = question.filter(ArrayBuffer.isView).map(({ buffer }) => buffer);
+        helper.postMessage(question, [port2, ...bytes]);
       }),
     /** Loads the workbench and opens it for one logger. */
     async openWorkbench(...logger) {

@@ -25,7 +25,7 @@ use overview::{Earlier, MOST, Overview, what_happened};
 use picture::{Painter, Picture, Piece};
 use table::Table;
 
-/// Bytes of the file that are read at once while it is opened.
+/// Bytes of the file that are read at once.
 const LOAD: u64 = 256 << 10;
 /// Most segments that are looked at one by one for a picture: more are seen by their buckets.
 const NEAR: u32 = 2048;
@@ -289,6 +289,8 @@ impl Log {
         Entry::Open.write(&mut written);
         Entry::Segment(bytes).write(&mut written);
         self.file.write(self.end, &written)?;
+        // What it takes away again must not have become one with others.
+        self.overview.make_room();
         self.earlier = Some((self.decoder.clone(), self.overview.mark()));
         self.behind = self.end + written.len() as u64;
         let last = self.last;
@@ -397,41 +399,48 @@ impl Log {
             0 => (0, None),
             _ => (first.at, self.overview.readings[first.reading].run.clone()),
         };
-        let bytes = self.read(from..behind)?;
         let mut decoder = Decoder::within(run, self.decoder.clocks().clone());
         let mut follower = self.overview.axis.follow(first.start);
         let mut reading = first.reading;
         let mut is_first = start > 0;
-        let mut rest = bytes.as_slice();
-        while let Some((entry, length)) = Entry::read(rest) {
-            rest = &rest[length..];
-            let Entry::Segment(segment) = entry else {
-                if let Entry::Lost(sequence) = entry {
-                    decoder.lost(sequence);
+        let mut at = from;
+        loop {
+            let bytes = self.read(at..(at + LOAD).min(behind))?;
+            let mut rest = bytes.as_slice();
+            while let Some((entry, length)) = Entry::read(rest) {
+                rest = &rest[length..];
+                let Entry::Segment(segment) = entry else {
+                    if let Entry::Lost(sequence) = entry {
+                        decoder.lost(sequence);
+                    }
+                    continue;
+                };
+                let Ok(Some(batch)) = decoder.segment(segment) else {
+                    continue;
+                };
+                let Some(stretch) = follower.stretch(&batch.header) else {
+                    continue;
+                };
+                let readings = &self.overview.readings;
+                if readings[reading].run != batch.run {
+                    let other = readings.iter().position(|known| known.run == batch.run);
+                    reading = other.unwrap_or(reading);
                 }
-                continue;
-            };
-            let Ok(Some(batch)) = decoder.segment(segment) else {
-                continue;
-            };
-            let Some(stretch) = follower.stretch(&batch.header) else {
-                continue;
-            };
-            let readings = &self.overview.readings;
-            if readings[reading].run != batch.run {
-                let other = readings.iter().position(|known| known.run == batch.run);
-                reading = other.unwrap_or(reading);
+                let broken = if is_first {
+                    first.broken
+                } else {
+                    what_happened(&batch) & !overview::happened::CHANGE != 0
+                };
+                is_first = false;
+                let place = |index| stretch.place(batch.clock(index));
+                visit(&batch, &readings[reading].series, &place, broken);
             }
-            let broken = if is_first {
-                first.broken
-            } else {
-                what_happened(&batch) & !overview::happened::CHANGE != 0
-            };
-            is_first = false;
-            let place = |index| stretch.place(batch.clock(index));
-            visit(&batch, &readings[reading].series, &place, broken);
+            let taken = bytes.len() - rest.len();
+            at += taken as u64;
+            if taken == 0 || at >= behind {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// The record that is nearest to a place; none when there are none.

@@ -10,8 +10,8 @@ use host::protocol::record::{CHANNELS, Channel, ChannelSet};
 
 use super::axis::{Axis, Before, Moment};
 
-/// Most buckets, and most marks: 8 MB of memory.
-pub(crate) const MOST: usize = 65_536;
+/// Most buckets, and most marks: 6 MB of memory.
+pub(crate) const MOST: usize = 32_768;
 
 /// A channel under one name and unit: a line of the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,8 @@ impl Overview {
     /// Of nothing, with at most so many buckets.
     pub(crate) fn new(most: usize) -> Overview {
         Overview {
-            buckets: Vec::new(),
+            // All at once: a program's memory in the browser keeps the room that was grown out of.
+            buckets: Vec::with_capacity(most),
             marks: Vec::new(),
             series: Vec::new(),
             readings: Vec::new(),
@@ -167,6 +168,7 @@ impl Overview {
 
     /// Takes in the records of the segment that lies there in the file.
     pub(crate) fn take(&mut self, at: u64, batch: &Batch) {
+        self.make_room();
         let (first, last) = self.axis.take(&batch.header);
         let what = what_happened(batch);
         if what != 0 {
@@ -185,8 +187,7 @@ impl Overview {
         }
     }
 
-    /// Puts everything where it belongs by what is known of the logger's clock by now, and makes it small again when it
-    /// has become too large.
+    /// Puts everything where it belongs by what is known of the logger's clock by now.
     pub(crate) fn settle(&mut self, clocks: &Clocks) {
         if self.axis.refresh(clocks) {
             for bucket in &mut self.buckets {
@@ -197,15 +198,19 @@ impl Overview {
                 mark.place = self.axis.place(mark.moment);
             }
         }
-        if self.buckets.len() > self.most {
-            self.span *= 2;
+    }
+
+    /// Makes it small again when it has no room for another segment.
+    pub(crate) fn make_room(&mut self) {
+        if self.buckets.len() >= self.most {
+            self.span = self.span.saturating_mul(2);
             self.join(false);
             // Where gaps are everywhere, buckets get holes.
             if self.buckets.len() > self.most * 3 / 4 {
                 self.join(true);
             }
         }
-        if self.marks.len() > self.most {
+        if self.marks.len() >= self.most {
             let mut kept = Vec::with_capacity(self.most);
             for pair in self.marks.chunks(2) {
                 kept.push(Mark {

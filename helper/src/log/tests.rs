@@ -474,15 +474,39 @@ fn an_overview_stays_small_and_true() {
             source.sequence,
         )
         .unwrap();
-        assert!(gaps.overview.buckets.len() <= 64 && gaps.overview.marks.len() <= 65);
+        assert!(gaps.overview.buckets.len() <= 64 && gaps.overview.marks.len() <= 64);
     }
     assert!(gaps.overview.buckets.iter().any(|bucket| bucket.holes));
+}
+
+#[test]
+fn the_open_segment_gives_way_in_an_overview_that_is_full_too() {
+    let mut source = Source::new();
+    let mut log = loaded(Shared::default());
+    log.overview = Overview::new(64);
+    let mut next = vec![source.layout(b"Supply", LayoutReason::Change)];
+    for _ in 0..400 {
+        // Each follows a gap, and so has a mark.
+        source.clock += 10_000;
+        log.take(&next.concat(), &[], 0, source.sequence).unwrap();
+        next = vec![source.records(RECORDS)];
+        log.take_open(&next[0]).unwrap();
+        for open in [true, false] {
+            let sums = log.sums(f64::MIN, f64::MAX).unwrap();
+            assert_eq!(sums.records, log.decoder.verification().records);
+            assert!(log.overview.buckets.len() <= 64 && log.overview.marks.len() <= 64);
+            if open {
+                log.reopen();
+            }
+        }
+    }
 }
 
 #[test]
 fn a_full_log_takes_little_memory() {
     // 20 MB and more of segments; each is looked at once.
     let mut log = loaded(Shared::default());
+    let room = log.overview.buckets.capacity();
     let mut source = Source::new();
     log.take(&source.layout(b"Supply", LayoutReason::Change), &[], 0, 1)
         .unwrap();
@@ -490,8 +514,12 @@ fn a_full_log_takes_little_memory() {
         let bytes: Vec<u8> = (0..256).flat_map(|_| source.records(64)).collect();
         log.take(&bytes, &[], 0, source.sequence).unwrap();
     }
-    assert!(log.overview.buckets.len() <= MOST);
-    assert!(log.overview.buckets.capacity() * size_of::<overview::Bucket>() <= 20 << 20);
+    assert_eq!(
+        log.overview.buckets.capacity(),
+        room,
+        "as much as an empty one"
+    );
+    assert!(room * size_of::<overview::Bucket>() <= 6 << 20);
     let (from, to) = whole(&log);
     let picture = log.picture(from, to, 1500).unwrap();
     assert!(!picture.exact);

@@ -149,6 +149,18 @@ pub(crate) enum Table {
     Whole(JsValue, f64),
 }
 
+/// What an answer should be; none of what it is not.
+fn bytes(answer: JsValue) -> Vec<u8> {
+    let answer = answer.dyn_into::<Uint8Array>();
+    answer.map_or_else(|_| Vec::new(), |answer| answer.to_vec())
+}
+
+/// See [`bytes`].
+fn numbers(answer: JsValue) -> Vec<f64> {
+    let answer = answer.dyn_into::<Float64Array>();
+    answer.map_or_else(|_| Vec::new(), |answer| answer.to_vec())
+}
+
 /// The copy of one logger's log.
 #[derive(Clone)]
 pub(crate) struct Store(Rc<str>);
@@ -255,7 +267,7 @@ impl Store {
         Ok(list
             .get(0)
             .as_f64()
-            .map(|number| (number as u32, Uint8Array::new(&list.get(1)).to_vec())))
+            .map(|number| (number as u32, bytes(list.get(1)))))
     }
 
     /// Forgets everything.
@@ -268,9 +280,12 @@ impl Store {
         let list = self
             .list("picture", &[from.into(), to.into(), width.into()])
             .await?;
-        let numbers = |index| Float64Array::new(&list.get(index)).to_vec();
-        let bytes = |index| Uint8Array::new(&list.get(index)).to_vec();
-        let values = |index| Float32Array::new(&list.get(index)).to_vec();
+        let bytes = |index| bytes(list.get(index));
+        let numbers = |index| numbers(list.get(index));
+        let values = |index| {
+            let values = list.get(index).dyn_into::<Float32Array>();
+            values.map_or_else(|_| Vec::new(), |values| values.to_vec())
+        };
         Ok(Picture {
             places: numbers(0),
             breaks: bytes(1),
@@ -317,7 +332,7 @@ impl Store {
     /// What a part of it amounts to.
     pub(crate) async fn sums(&self, from: f64, to: f64) -> Result<Sums, Trouble> {
         let answer = self.log("sums", &[from.into(), to.into()]).await?;
-        let values = Float64Array::new(&answer).to_vec();
+        let values = numbers(answer);
         let (records, series) = values.split_first().ok_or(Trouble::NoHelp)?;
         Ok(Sums {
             records: *records,
