@@ -3,7 +3,7 @@
 
 importScripts('./helper.js');
 
-const started = wasm_bindgen({ module_or_path: './helper_bg.wasm' });
+const started = wasm_bindgen({ module_or_path: './helper_bg.wasm' }).then(wasm_bindgen.warm_up);
 // A helper that does not start says so to whoever asks, also when the question comes later than that is known.
 started.catch(() => {});
 let firmware;

@@ -14,6 +14,13 @@
   let styled;
   let workbench;
   const waiting = new Map();
+  const help = () => {
+    if (!helper) {
+      helper = new Worker(scripts[1]);
+      helper.onerror = dismiss;
+    }
+    return helper;
+  };
   // Nothing that it still says may reach the one that comes after it.
   const dismiss = () => {
     helper.onerror = null;
@@ -26,13 +33,9 @@
     waiting.clear();
   };
   window.logdock = {
-    /** Asks the helper, which is loaded for the first question; one that failed is started anew for the next. */
+    /** Asks the helper; one that failed is started anew for the next question. */
     ask: (question) =>
       new Promise((resolve, reject) => {
-        if (!helper) {
-          helper = new Worker(scripts[1]);
-          helper.onerror = dismiss;
-        }
         const { port1, port2 } = new MessageChannel();
         waiting.set(port1, reject);
         port1.onmessage = ({ data }) => {
@@ -43,10 +46,12 @@
         };
         // Bytes are made for one question, and go with it.
         const bytes = question.filter(ArrayBuffer.isView).map(({ buffer }) => buffer);
-        helper.postMessage(question, [port2, ...bytes]);
+        help().postMessage(question, [port2, ...bytes]);
       }),
     /** Loads the workbench and opens it for one logger. */
     async openWorkbench(...logger) {
+      // Whoever has a logger may drop a file at any moment.
+      help();
       // Without its style it still works.
       styled ??= new Promise((loaded) => {
         const style = { rel: 'stylesheet', href: './workbench.css', onload: loaded, onerror: loaded };
@@ -76,6 +81,9 @@
     onOpened: (take) =>
       window.launchQueue?.setConsumer(async ({ files }) => take(await Promise.all(files.map((file) => file.getFile())))),
   };
+
+  // A file is on its way.
+  addEventListener('dragenter', help, { once: true });
 
   // On a first visit only what is needed is loaded; from the second on, all that works without a network is there.
   if (navigator.serviceWorker?.controller) {

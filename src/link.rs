@@ -73,10 +73,10 @@ impl AnyLink {
         }
     }
 
-    /// From now on, its logger is known: others' are left.
-    pub(crate) fn knows(&self) {
+    /// Whether its logger is known from now on: then others' are left.
+    pub(crate) fn knows(&self, its: bool) {
         if let Some(link) = &self.serial {
-            link.knows();
+            link.knows(its);
         }
     }
 

@@ -286,6 +286,8 @@ pub(crate) enum Order {
     Cancel,
     /// Let somebody else talk to the logger for a while.
     Lend(Asked),
+    /// Look no more for the logger that was known.
+    Forget,
     /// Take the virtual logger in place of the real ones, or the other way round.
     Exchange,
 }
@@ -457,6 +459,19 @@ impl Page {
     /// The one that is still to come.
     pub(crate) fn coming(self) -> Option<Logger> {
         self.loggers.with(|loggers| loggers.last().copied())
+    }
+
+    /// Looks no more for a logger that is away; should it come again, it is a new one.
+    pub(crate) fn put_away(self, logger: Logger) {
+        logger.forget();
+        logger.order(Order::Forget);
+        let known = self.known();
+        let there = known.iter().find(|other| other.is_there());
+        if let Some(other) = there.or(known.first())
+            && self.shown() == Some(logger)
+        {
+            self.show(*other);
+        }
     }
 
     /// Those that have said who they are.

@@ -111,12 +111,16 @@ fn exchange(link: &mut AnyLink, logger: Logger) {
 /// another kind of logger.
 async fn next_port(link: &mut AnyLink, orders: &mut Receiver<Order>) -> Option<Port> {
     loop {
-        match select(orders.next(), pin!(link.arrival())).await {
-            Either::Left((Some(Order::Connect(port)), _)) => return Some(Port::Serial(port)),
-            Either::Left((Some(Order::Exchange), _)) => return None,
+        let order = match select(orders.next(), pin!(link.arrival())).await {
+            Either::Left((order, _)) => order,
+            Either::Right(_) => None,
+        };
+        match order {
+            Some(Order::Connect(port)) => return Some(Port::Serial(port)),
+            Some(Order::Exchange) => return None,
+            Some(Order::Forget) => link.knows(false),
             // Without a logger, nothing else can be done.
-            Either::Left(_) => continue,
-            Either::Right(_) => {}
+            _ => {}
         }
         if let Some(port) = link.known().await {
             return Some(port);
@@ -186,7 +190,7 @@ async fn attend(
                 get_to_know(conversation, logger).await?;
             }
             // There is a logger already, or nothing to cancel any more.
-            Some(Order::Connect(_) | Order::Cancel) | None => {}
+            Some(Order::Connect(_) | Order::Cancel | Order::Forget) | None => {}
         }
     }
 }
@@ -268,7 +272,7 @@ async fn get_to_know(
     }
     logger.connection.set(Connection::Connected);
     logger.page.introduce(logger);
-    conversation.link().knows();
+    conversation.link().knows(true);
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 // Gives what WebAssembly of the page and of the workbench imports short names, in the programs and in the scripts beside
-// them: wasm-bindgen's are long and end in digits that do not compress, a twentieth of all that a first visit loads. Runs
-// after each build, before dist/ is replaced. It changes nothing but these names, comments and blanks, and fails when one
-// of the names is not in both files.
+// them: wasm-bindgen's are long and end in digits that do not compress, a twentieth of all that a first visit loads. Then
+// says every script and style in fewer characters. Runs after each build, before dist/ is replaced. It must never change
+// what they do, and fails when one of the names is not in both files.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { minify } from '../../tests/browser/node_modules/terser/main.js';
 
 const folder = process.env.TRUNK_STAGING_DIR;
 if (!folder) throw new Error('TRUNK_STAGING_DIR is not set: this is run by trunk');
@@ -88,8 +89,6 @@ function shorten(wasm) {
   const unused = /^function initSync[^]*?^}\n|^ *console\.warn\(.*\n/gm;
   source = source.replace(unused, '').replace('initSync, ', '');
   if (source.includes('initSync')) throw new Error(`${script} uses initSync`);
-  // Comments of whole lines, and what lines are indented with.
-  source = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, '').replace(/^ +/gm, '');
   writeFileSync(join(folder, script), source);
 }
 
@@ -97,13 +96,16 @@ const programs = readdirSync(folder).filter((name) => /^(logdock-.*|workbench)_b
 if (programs.length !== 2) throw new Error(`page and workbench, and not ${programs}`);
 programs.forEach(shorten);
 
-for (const name of readdirSync(folder).filter((name) => /^(page|.*-worker).*\.js$/.test(name))) {
-  const comments = /^ *(\/\/.*|\/\*\*[^]*?\*\/)\n/gm;
-  const code = readFileSync(join(folder, name), 'utf8').replace(comments, '').replace(/^\s+/gm, '');
+const files = readdirSync(folder);
+for (const name of files.filter((name) => name.endsWith('.js'))) {
+  const script = readFileSync(join(folder, name), 'utf8');
+  // What a script that is no module names is there for others.
+  const module = /^(import|export) /m.test(script);
+  const { code } = await minify(script, { module, compress: { passes: 3 } });
   writeFileSync(join(folder, name), code);
 }
 
-for (const name of readdirSync(folder).filter((name) => name.endsWith('.css'))) {
-  const style = readFileSync(join(folder, name), 'utf8').replace(/\/\*[^]*?\*\//g, '').replace(/^\s+/gm, '');
-  writeFileSync(join(folder, name), style);
+for (const name of files.filter((name) => name.endsWith('.css'))) {
+  const style = readFileSync(join(folder, name), 'utf8').replace(/\/\*[^]*?\*\//g, '');
+  writeFileSync(join(folder, name), style.trim().replace(/\s*([{};,])\s*/g, '$1').replace(/: /g, ':'));
 }

@@ -3,7 +3,7 @@
 use host::check::check_for;
 use host::firmware_file::{FirmwareFile, LARGEST_FILE};
 use host::protocol::device::Uuid;
-use host::protocol::image::Target;
+use host::protocol::image::{HEADER_SIZE, MAGIC, Target};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Bytes of the largest file that is looked at.
@@ -11,6 +11,35 @@ use wasm_bindgen::prelude::wasm_bindgen;
 pub fn largest_file() -> usize {
     LARGEST_FILE
 }
+
+/// Reads what is like a firmware file up to its end. A browser compiles a program well only where it has run for a while:
+/// the first large file is read in a fifth of the time when a small one was read before.
+#[wasm_bindgen]
+pub fn warm_up() {
+    let mut image = vec![0; WARM_UP];
+    image[..4].copy_from_slice(&MAGIC.to_le_bytes());
+    image[8..10].copy_from_slice(&HEADER_SIZE.to_le_bytes());
+    let payload = WARM_UP as u32 - u32::from(HEADER_SIZE);
+    image[12..16].copy_from_slice(&payload.to_le_bytes());
+    let mut text = String::new();
+    for (index, bytes) in image.chunks(16).enumerate() {
+        let offset = (16 * index) as u16;
+        let mut record = [&[16], &offset.to_be_bytes()[..], &[0], bytes].concat();
+        let sum = record.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+        record.push(sum.wrapping_neg());
+        text.push(':');
+        for byte in record {
+            text.push_str(&format!("{byte:02X}"));
+        }
+        text.push('\n');
+    }
+    text.push_str(":00000001FF\n");
+    // It has no signature, and more than that nobody asks.
+    let _ = FirmwareFile::read("", text.as_bytes());
+}
+
+/// Bytes of an image that are enough for that: as many as a logger takes.
+const WARM_UP: usize = 32 << 10;
 
 /// A file that is whole.
 #[wasm_bindgen]

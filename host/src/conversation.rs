@@ -19,6 +19,10 @@ use crate::link::{Link, LinkError};
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long it has for answers that are the result of reading or writing a whole image.
 const WORK_TIMEOUT: Duration = Duration::from_secs(6);
+/// What answers a greeting does so in one go. Before it did, so many pieces of something else are heard at most, with no
+/// longer pause between them: a receiver says its position for ever.
+const GREETING_PIECES: u32 = 80;
+const GREETING_PAUSE: Duration = Duration::from_millis(300);
 /// Bytes of the initial stack pointer and the reset vector, with which the payload begins.
 const VECTORS: usize = 8;
 /// How long it has for the answers around a change of the rate.
@@ -45,8 +49,8 @@ pub struct Conversation<L> {
     hello: Hello,
     /// The rate was raised.
     fast: bool,
-    /// Since it was greeted, something came that is nothing of a logger's.
-    babble: bool,
+    /// Pieces that came since it was greeted and are nothing of a logger's.
+    babble: u32,
 }
 
 /// Why a request had no good end.
@@ -149,7 +153,7 @@ impl<L: Link> Conversation<L> {
                 window: 0,
             },
             fast: false,
-            babble: false,
+            babble: 0,
         };
         match conversation.greet().await {
             Ok(()) => Ok(conversation),
@@ -188,7 +192,7 @@ impl<L: Link> Conversation<L> {
         self.decoder.reset();
         self.incoming.clear();
         self.seen = 0;
-        self.babble = false;
+        self.babble = 0;
         // Ends whatever half a frame the logger may have from a connection before.
         self.link.send(&[0]).await?;
         let request = CommonRequest::Hello {
@@ -202,7 +206,7 @@ impl<L: Link> Conversation<L> {
             })
             .await
             .map_err(|error| match error {
-                TalkError::Silent if self.babble => TalkError::Unexpected,
+                TalkError::Silent if self.babble > 0 => TalkError::Unexpected,
                 error => error,
             })?;
         Ok(())
@@ -519,6 +523,8 @@ impl<L: Link> Conversation<L> {
     /// The next answer and its sequence number; none when the time passed without one, or with what is none.
     async fn next_answer(&mut self, timeout: Duration) -> Result<Option<(u16, Answer)>, TalkError> {
         let mut heard = 0;
+        // Its answer to that says more than nothing.
+        let is_greeted = self.hello.window > 0;
         loop {
             let unseen = self.incoming.get(self.seen..).unwrap_or_default();
             let (taken, packet) = self.decoder.feed(unseen);
@@ -537,14 +543,19 @@ impl<L: Link> Conversation<L> {
             if answer.is_some() {
                 return Ok(answer);
             }
-            self.babble |= heard > 0;
+            self.babble += u32::from(heard > 0);
             // What never stops talking is no logger.
-            if heard > LONGEST_ANSWER {
+            if heard > LONGEST_ANSWER || !is_greeted && self.babble > GREETING_PIECES {
                 return Ok(None);
             }
             if self.seen >= self.incoming.len() {
                 self.seen = 0;
-                self.incoming = self.link.receive(timeout).await?;
+                let patience = if is_greeted || heard == 0 {
+                    timeout
+                } else {
+                    GREETING_PAUSE
+                };
+                self.incoming = self.link.receive(patience).await?;
                 if self.incoming.is_empty() {
                     return Ok(None);
                 }

@@ -3,7 +3,6 @@
 //! Nothing here needs a logger: a file can be dropped first and the logger connected later.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -196,30 +195,21 @@ impl FirmwareFile {
 const _: () = assert!(HEADER_LENGTH <= protocol::image::HEADER_SIZE as usize);
 
 /// The text of a file that means to be Intel HEX: its first character that is no blank is a colon.
-fn hex_text(bytes: &[u8]) -> Option<&str> {
+fn hex_text(bytes: &[u8]) -> Option<&[u8]> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let first = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
-    if bytes[first] != b':' {
-        return None;
-    }
-    // Bytes beyond ASCII make that line no Intel HEX; what comes before is still looked at.
-    let end = bytes
-        .iter()
-        .position(|byte| !byte.is_ascii())
-        .unwrap_or(bytes.len());
-    str::from_utf8(&bytes[..end]).ok()
+    bytes.trim_ascii_start().starts_with(b":").then_some(bytes)
 }
 
 /// Address and bytes of what an Intel HEX file describes, gaps filled with what erased flash holds.
-fn read_hex(text: &str) -> Result<(u32, Vec<u8>), FileError> {
+fn read_hex(text: &[u8]) -> Result<(u32, Vec<u8>), FileError> {
     let mut base = 0u32;
     // All data one after the other, and which address each piece of it begins at.
-    let mut data = Vec::new();
+    let mut data = Vec::with_capacity(text.len() / 2);
     let mut pieces: Vec<(u32, Range<usize>)> = Vec::new();
     let mut ended = false;
     // Lines are handed over one by one, so that an error can name its line.
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
         if line.is_empty() {
             continue;
         }
@@ -230,19 +220,16 @@ fn read_hex(text: &str) -> Result<(u32, Vec<u8>), FileError> {
         if ended {
             return Err(wrong(false));
         }
-        let digits = line.strip_prefix(':').ok_or(wrong(false))?;
+        let digits = line.strip_prefix(b":").ok_or(wrong(false))?;
         let begin = data.len();
-        for pair in digits.as_bytes().chunks(2) {
-            data.push(hex_byte(pair).ok_or(wrong(false))?);
-        }
+        let sum = push_hex(digits, &mut data).ok_or(wrong(false))?;
         let [length, high, low, kind, content @ .., _checksum] = &data[begin..] else {
             return Err(wrong(false));
         };
         if content.len() != usize::from(*length) {
             return Err(wrong(false));
         }
-        let sum = |sum: u8, byte: &u8| sum.wrapping_add(*byte);
-        if data[begin..].iter().fold(0, sum) != 0 {
+        if sum != 0 {
             return Err(wrong(true));
         }
         // The kinds of record, from Intel's specification of the format.
@@ -264,35 +251,48 @@ fn read_hex(text: &str) -> Result<(u32, Vec<u8>), FileError> {
         return Err(FileError::HexEnd);
     }
     pieces.retain(|(_, content)| !content.is_empty());
-    let addresses = pieces.iter().map(|(address, _)| *address);
-    let start = addresses.min().ok_or(FileError::NotFirmware)?;
-    let place = |(address, content): &(u32, Range<usize>)| {
+    pieces.sort_unstable_by_key(|(address, _)| *address);
+    let start = pieces.first().ok_or(FileError::NotFirmware)?.0;
+    let mut image = Vec::with_capacity(data.len());
+    for (address, content) in pieces {
         let offset = (address - start) as usize;
-        offset..offset + content.len()
-    };
-    let length = pieces.iter().map(|piece| place(piece).end).max();
-    let length = length.unwrap_or_default();
-    if length > LARGEST_SPAN {
-        return Err(FileError::HexLayout);
-    }
-    let mut image = vec![ERASED; length];
-    let mut taken = vec![false; length];
-    for piece in &pieces {
-        let place = place(piece);
-        if taken[place.clone()].contains(&true) {
+        // Said twice, or too far away.
+        if offset < image.len() || offset > LARGEST_SPAN - content.len() {
             return Err(FileError::HexLayout);
         }
-        taken[place.clone()].fill(true);
-        image[place].copy_from_slice(&data[piece.1.clone()]);
+        image.resize(offset, ERASED);
+        image.extend_from_slice(&data[content]);
     }
     Ok((start, image))
 }
 
-/// Two hexadecimal digits; none when they are none.
-fn hex_byte(pair: &[u8]) -> Option<u8> {
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    match *pair {
-        [high, low] => Some((digit(high)? << 4 | digit(low)?) as u8),
-        _ => None,
-    }
+/// Puts the bytes that pairs of hexadecimal digits stand for behind others; their sum, without what it carries. None when
+/// the digits are none, or one is alone. A file has half a million of them: each is looked up, and nothing is decided
+/// before the end.
+fn push_hex(digits: &[u8], to: &mut Vec<u8>) -> Option<u8> {
+    let (pairs, alone) = digits.as_chunks();
+    let (mut seen, mut sum) = (0, 0u8);
+    to.extend(pairs.iter().map(|&[high, low]| {
+        let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
+        seen |= high | low;
+        let byte = high << 4 | low;
+        sum = sum.wrapping_add(byte);
+        byte
+    }));
+    (alone.is_empty() && seen < NO_DIGIT).then_some(sum)
 }
+
+/// More than any hexadecimal digit is worth.
+const NO_DIGIT: u8 = 0x10;
+
+/// What each character is worth as a hexadecimal digit.
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digits[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};

@@ -205,9 +205,9 @@ impl SerialLink {
         self.desk.free(self.number, ports)
     }
 
-    /// From now on, its logger is known: others' are left.
-    pub(crate) fn knows(&self) {
-        self.desk.change(self.number, |taker| taker.knows = true);
+    /// Whether its logger is known from now on: then others' are left.
+    pub(crate) fn knows(&self, its: bool) {
+        self.desk.change(self.number, |taker| taker.knows = its);
     }
 
     /// Leaves a port to the others, until the person chooses it or it comes anew.

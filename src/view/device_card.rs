@@ -13,6 +13,9 @@ use ui::step::Step;
 use ui::text::say;
 use ui::words::{NO_NUMBER, count, decimal, nameless, short};
 
+/// Takes the focus when what had it is gone.
+pub(crate) const HEADING: &str = "logger";
+
 /// What its owner calls it, else its model and the end of its serial number.
 pub(crate) fn name(logger: Logger) -> String {
     match logger.name.get() {
@@ -34,7 +37,10 @@ pub(crate) fn device_card(logger: Logger) -> View {
     };
     let away = move || !logger.is_there();
     let who = el("div").class("who").with([
-        el("h1").text(live(move || name(logger))),
+        el("h1")
+            .attr("id", HEADING)
+            .attr("tabindex", "-1")
+            .text(live(move || name(logger))),
         el("p").with([
             words(of_device(|device| {
                 say!("Logger {model} · serial", model = device.model)

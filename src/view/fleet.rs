@@ -4,12 +4,15 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::device_card::{name, state};
+use super::device_card::{HEADING, name, state};
 use super::hindrance::hindrance;
 use crate::link::serial::serial;
 use crate::logger::{Chosen, Course, End, Logger, Page, Verdict};
-use ui::dom::{View, all, button, choose, el, live, nothing, when};
+use ui::dom::{View, all, button, catch_focus, choose, el, live, nothing, when};
 use ui::text::{said, say};
+
+/// Takes the focus when a card is gone.
+const CARDS: &str = "cards";
 
 /// The way to one more logger, while there is one already.
 pub(crate) fn add_button(page: Page) -> View {
@@ -42,7 +45,10 @@ pub(crate) fn fleet(page: Page) -> View {
                             move || page.known(),
                             move |loggers| {
                                 let cards = loggers.iter().map(|logger| card(page, *logger));
-                                el("ul").with(cards)
+                                el("ul")
+                                    .attr("id", CARDS)
+                                    .attr("tabindex", "-1")
+                                    .with(cards)
                             },
                         ),
                         update_all(page),
@@ -77,31 +83,43 @@ fn card(page: Page, logger: Logger) -> View {
         let course = |course: &Option<Course>| course.as_ref().map(Course::progress);
         logger.course.with(course)
     };
-    el("li").with([button(move || page.show(logger))
-        .attr(
-            "aria-pressed",
-            live(move || (page.shown() == Some(logger)).to_string()),
-        )
-        .class_when("away", move || !logger.is_there())
-        .with([
-            el("b").text(live(move || label(logger))),
-            el("span").class("n").text(live(version)),
-            el("small").text(live(move || state(logger))),
-            when(
-                move || logger.is_updating(),
-                move || {
-                    let percent = move || percent().unwrap_or_default().to_string();
-                    el("span")
-                        .class("bar")
-                        .attr("role", "progressbar")
-                        .attr("aria-label", say!("Update"))
-                        .attr("aria-valuenow", live(percent))
-                        .with([el("i")
-                            .style("width", move || [&percent(), "%"].concat())
-                            .with([])])
-                },
-            ),
-        ])])
+    let put_away = move || {
+        page.put_away(logger);
+        catch_focus(CARDS);
+        // With one logger, there are no cards.
+        catch_focus(HEADING);
+    };
+    el("li").with([
+        button(move || page.show(logger))
+            .attr(
+                "aria-pressed",
+                live(move || (page.shown() == Some(logger)).to_string()),
+            )
+            .class_when("away", move || !logger.is_there())
+            .with([
+                el("b").text(live(move || label(logger))),
+                el("span").class("n").text(live(version)),
+                el("small").text(live(move || state(logger))),
+                when(
+                    move || logger.is_updating(),
+                    move || {
+                        let percent = move || percent().unwrap_or_default().to_string();
+                        el("span")
+                            .class("bar")
+                            .attr("role", "progressbar")
+                            .attr("aria-label", say!("Update"))
+                            .attr("aria-valuenow", live(percent))
+                            .with([el("i")
+                                .style("width", move || [&percent(), "%"].concat())
+                                .with([])])
+                    },
+                ),
+            ]),
+        when(
+            move || !logger.is_there() && !logger.is_updating(),
+            move || button(put_away).text(say!("Put {name} away", name = label(logger))),
+        ),
+    ])
 }
 
 /// One file for all of them: who takes it, who does not and why, and how it went.

@@ -1,15 +1,54 @@
 // Several loggers at once: each has its card, one file goes onto all of them, and what becomes of one does not touch the
 // others.
+import { writeFileSync } from 'node:fs';
 import { expect, test as base } from './fixtures.mjs';
 import { Device, digestOf } from './device.mjs';
 import { LoggerPage } from './logger-page.mjs';
 import { firmwareFile } from './places.mjs';
 
+/** First byte of EEPROM that is for settings: see docs/update.md. */
+const SETTINGS = 0x40;
+/** All that fits there: texts of settings that another firmware has, and this one keeps for it. */
+const ROOM = 500;
+
+/** EEPROM without room for one more setting (firmware/update/src/twin.rs, protocol/src/settings.rs). */
+function fullEeprom() {
+  const setting = (index, length) => [0x80 | index, 6, 3, length, ...Buffer.alloc(length, 'x')];
+  const value = Array.from({ length: 14 }, (_, index) => setting(index, index < 13 ? 32 : 28)).flat();
+  expect(value).toHaveLength(ROOM);
+  const copy = Buffer.alloc(8 + ROOM);
+  copy.writeUInt32LE(1, 0);
+  copy.writeUInt32LE(ROOM, 4);
+  copy.set(value, 8);
+  const eeprom = Buffer.alloc(2048);
+  eeprom.set(copy, SETTINGS);
+  eeprom.writeUInt32LE(crc32(copy), SETTINGS + copy.length);
+  return eeprom;
+}
+
+function crc32(bytes) {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}
+
 const test = base.extend({
+  /** Whether the second logger has no room for settings. */
+  secondIsFull: [false, { option: true }],
+
   /** Three loggers, each with its own serial number. */
-  devices: async ({}, use) => {
+  devices: async ({ secondIsFull }, use, info) => {
+    const memory = info.outputPath('eeprom');
+    if (secondIsFull) writeFileSync(memory, fullEeprom());
     const devices = await Promise.all(
-      [1, 2, 3].map((number) => Device.start('factory-1.0.0.hex', ['--serial', String(number).padStart(24, '0')])),
+      [1, 2, 3].map((number) => {
+        const serial = ['--serial', String(number).padStart(24, '0')];
+        const eeprom = secondIsFull && number === 2 ? ['--eeprom', memory] : [];
+        return Device.start('factory-1.0.0.hex', [...serial, ...eeprom]);
+      }),
     );
     await use(devices);
     for (const device of devices) {
@@ -24,7 +63,8 @@ class FleetPage extends LoggerPage {
   constructor(page, chooser) {
     super(page, chooser);
     this.fleet = page.getByRole('region', { name: 'Loggers' });
-    this.cards = this.fleet.getByRole('listitem').getByRole('button');
+    this.cards = this.fleet.getByRole('listitem').locator('button[aria-pressed]');
+    this.putAway = this.fleet.getByRole('button', { name: /^Put .+ away$/ });
     this.updateAll = this.fleet.getByRole('button', { name: /^Update \d+ loggers/ });
     this.said = this.fleet.getByRole('status');
   }
@@ -88,6 +128,35 @@ test('each of three loggers has its card, and the one that is looked at its tabs
   await page.getByRole('tab', { name: 'Settings' }).click();
   await expect(page.getByRole('group', { name: 'Logger', exact: true })).toBeVisible();
   expect(await page.evaluate(() => self.started), 'page and workbench, each once').toBe(2);
+});
+
+test('a card whose logger is away can be put away, and the logger may come again', async ({ page, devices, chooser }) => {
+  const fleet = new FleetPage(page, chooser);
+  await fleet.connectAll(devices);
+  await expect(fleet.putAway, 'those that are there stay').toHaveCount(0);
+  await fleet.cards.nth(1).click();
+  await devices[1].unplug();
+  await expect(fleet.putAway).toHaveCount(1);
+  await fleet.putAway.focus();
+  await page.keyboard.press('Enter');
+  await expect(fleet.cards).toHaveCount(2);
+  await expect(fleet.fleet.getByRole('list').first(), 'the keyboard goes on from there').toBeFocused();
+  await expect(fleet.fleet.locator('[aria-pressed="true"]'), 'another one is looked at').toHaveCount(1);
+  await expect(fleet.fact('state')).toHaveText('Recording');
+  await devices[1].plug();
+  await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
+
+  for (const device of [devices[0], devices[1]]) {
+    await device.unplug();
+    await fleet.putAway.click();
+    await expect(fleet.putAway).toHaveCount(0);
+  }
+  await expect(fleet.fleet, 'one logger looks as one does').toHaveCount(0);
+  await expect(page.getByRole('heading', { level: 1 })).toBeFocused();
+  await expect(fleet.fact('serial')).toHaveText(/0003$/);
+  await expect(fleet.fact('state')).toHaveText('Recording');
+  await devices[0].plug();
+  await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(2);
 });
 
 test('one file goes onto three loggers, and one that is unplugged in the middle does not hold up the others', async ({
@@ -155,4 +224,45 @@ test('settings go onto three loggers, and one that is unplugged meanwhile does n
   await expect(panel.getByRole('alert').filter({ hasText: 'Whether the settings arrived is not certain.' })).toHaveCount(1);
   await expect(written).toHaveCount(1);
   await expect(panel.getByText('Settings written.')).toBeVisible();
+});
+
+test.describe('one of them without room for settings', () => {
+  test.use({ secondIsFull: true });
+
+  test('settings go onto the others, and what it says is said with its name', async ({ page, devices, chooser }) => {
+    const fleet = new FleetPage(page, chooser);
+    await fleet.connectAll(devices);
+    await fleet.tab('Settings').click();
+    const panel = page.getByRole('tabpanel', { name: 'Settings' });
+    const interval = panel.getByRole('textbox', { name: 'Interval' });
+    const written = panel.getByRole('status').filter({ hasText: /: written\.$/ });
+    const own = panel.getByText('Settings written.');
+    const refused = panel.getByRole('alert');
+    await expect(interval).not.toHaveValue('');
+    const before = await interval.inputValue();
+    const all = panel.getByRole('button', { name: 'Write to all 3 loggers' });
+    await fleet.cards.nth(0).click();
+    await interval.fill('45');
+    await all.click();
+    await expect(refused).toHaveText(/0002: Interval has no room left in the logger's memory, says the logger\.$/);
+    await expect(written).toHaveText(/0003: written\.$/);
+    await expect(own).toBeVisible();
+    // What they have now, they say themselves.
+    await page.reload();
+    await expect(fleet.cards.filter({ hasText: 'Recording' })).toHaveCount(3);
+    await fleet.tab('Settings').click();
+    for (const [end, value] of [['0001', '45.0'], ['0002', before], ['0003', '45.0']]) {
+      await fleet.cards.filter({ hasText: end }).click();
+      await expect(interval).toHaveValue(value);
+    }
+
+    // The same when it is the one that is looked at.
+    await fleet.cards.filter({ hasText: '0002' }).click();
+    await interval.fill('50');
+    await all.click();
+    await expect(refused).toHaveText(/^The logger refused one value and changed none\./);
+    await expect(panel.getByText('Interval has no room left in the logger\'s memory, says the logger.')).toBeVisible();
+    await expect(written).toHaveCount(2);
+    await expect(own).toHaveCount(0);
+  });
 });

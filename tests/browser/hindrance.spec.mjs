@@ -4,6 +4,7 @@ import { chmod } from 'node:fs/promises';
 import { once } from 'node:events';
 import { expect, test } from './fixtures.mjs';
 import { LoggerPage } from './logger-page.mjs';
+import { stranger } from './places.mjs';
 
 const connectButton = (page) => page.getByRole('button', { name: 'Connect a logger' });
 
@@ -69,6 +70,27 @@ test.describe('behind an adapter', () => {
     await expect(connectButton(page)).toBeEnabled();
   });
 });
+
+for (const [what, name] of [
+  ['a GPS receiver, which talks whether it is asked or not,', 'gps'],
+  ['a modem, which says back what it hears,', 'modem'],
+]) {
+  test(`${what} is told apart from a logger, and a logger in its place is used`, async ({ page, device, chooser }) => {
+    const other = spawn(stranger, [name], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await once(other.stdout, 'data');
+    await connectButton(page).click();
+    await chooser.pickFirst();
+    const said = page.getByText('What answers on this port is no Logdock logger. Nothing in it was changed.');
+    await expect(said).toBeVisible({ timeout: 30_000 });
+    await expect(said).toContainText('Connect again, and choose another port.');
+    await expect(connectButton(page)).toBeEnabled();
+    other.stdin.end();
+    await once(other, 'close');
+    await device.plug();
+    await new LoggerPage(page, chooser).connect();
+    await expect(said).toHaveCount(0);
+  });
+}
 
 test('a page over an open connection says why it reaches no logger', async ({ page, site }) => {
   await page.goto(site.replace('localhost', 'elsewhere.test'));

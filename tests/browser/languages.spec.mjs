@@ -36,6 +36,14 @@ for (const file of readdirSync(texts)) {
   });
 }
 
+test('in French, nothing that belongs to a word is left alone on the next line', () => {
+  const lines = readFileSync(join(texts, 'fr.txt'), 'utf8').split('\n');
+  const french = lines.filter((_, index) => index % 3 === 1);
+  expect(french.length).toBeGreaterThan(100);
+  // Spaces there do not break: U+00A0 or U+202F. And an apostrophe is a curved one.
+  expect(french.filter((line) => / [:;?!»%]|« |'/.test(line))).toEqual([]);
+});
+
 test('another language is chosen, and remembered', async ({ page, device, chooser }) => {
   await page.getByRole('combobox', { name: 'Language' }).selectOption('fr');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Mettez à jour et réglez votre enregistreur d’ici');

@@ -101,9 +101,14 @@ export class VirtualLogger extends LoggerPage {
     await expect(this.startButton).toBeVisible();
   }
 
+  /** The Worker that it runs in. */
+  get worker() {
+    return this.page.workers().find((worker) => worker.url().includes('virtual-logger'));
+  }
+
   /** Virtual seconds a second. */
   pace(speed) {
-    return this.page.workers()[0].evaluate((speed) => wasm_bindgen.set_speed(speed), speed);
+    return this.worker.evaluate((speed) => wasm_bindgen.set_speed(speed), speed);
   }
 
   /** How much the logger has kept of the image, in bytes. */

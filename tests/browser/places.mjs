@@ -1,7 +1,7 @@
 // Where the tests find what they need: the built page, the firmware, the virtual logger, a browser.
 // It must never build or install anything: `cargo xtask test browser` does that and sets the variables.
 import { accessSync, constants, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -14,6 +14,8 @@ export const selftest = fileURLToPath(new URL('./selftest', import.meta.url));
 export const firmware = process.env.LOGDOCK_FIRMWARE ?? join(root, 'target/firmware');
 /** The program that plugs an emulated logger into this computer. */
 export const virtual = process.env.LOGDOCK_VIRTUAL ?? join(root, 'target/debug/emulator-port');
+/** The program that plugs something else into this computer; it is built beside the other. */
+export const stranger = join(dirname(virtual), 'examples/stranger');
 /** What the logger that recorded for a month remembers: `cargo run --package logdock-tests --bin month FOLDER` makes it. */
 export const month = process.env.LOGDOCK_MONTH ?? join(root, 'target/month');
 /** Chromium or Chrome. */

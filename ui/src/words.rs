@@ -17,12 +17,20 @@ pub fn decimal(number: f64, decimals: u8) -> String {
     // It refuses more than 100 decimals only.
     js_sys::Number::from(number)
         .to_fixed(decimals)
-        .map_or_else(|_| String::new(), Into::into)
+        .map_or_else(|_| String::new(), |text| with_mark(text.into()))
+}
+
+/// A number as it is written in the language that is shown: what stands between whole and fraction.
+pub fn with_mark(number: String) -> String {
+    match number.split_once('.') {
+        Some((whole, fraction)) => [whole, &say!("."), fraction].concat(),
+        None => number,
+    }
 }
 
 /// A size, such as `33.8 KB`; 1 KB is 1024 bytes.
 pub fn kilobytes(bytes: u32) -> String {
-    [&decimal(f64::from(bytes) / 1024.0, 1), " KB"].concat()
+    say!("{size} KB", size = decimal(f64::from(bytes) / 1024.0, 1))
 }
 
 /// A time in seconds, such as `0.02 s` or `3.1 s`.

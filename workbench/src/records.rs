@@ -22,7 +22,9 @@ use ui::dom::View;
 use ui::files::save;
 use ui::signal::{Changes, Signal};
 use ui::task::spawn;
+use ui::text::say;
 use ui::time::{now, timer};
+use ui::words::decimal;
 use wasm_bindgen::JsCast;
 
 use crate::logger::Logger;
@@ -470,8 +472,8 @@ impl Records {
 fn size(bytes: f64) -> String {
     let kilobytes = bytes / 1024.0;
     if kilobytes < 1000.0 {
-        [&ui::words::decimal(kilobytes, 1), " KB"].concat()
+        say!("{size} KB", size = decimal(kilobytes, 1))
     } else {
-        [&ui::words::decimal(kilobytes / 1024.0, 1), " MB"].concat()
+        say!("{size} MB", size = decimal(kilobytes / 1024.0, 1))
     }
 }

@@ -106,14 +106,15 @@ fn recorded_month(project: &Project) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Builds the program that plays the logger on a serial port.
+/// Builds the program that plays the logger on a serial port, and the one that plays something else on one.
 ///
 /// # Errors
 /// When it does not build.
 pub fn build_virtual_logger(project: &Project) -> Result<()> {
     run(project
         .command("cargo")
-        .args(["build", "--package", "emulator-port"]))
+        .args(["build", "--package", "emulator-port"])
+        .args(["--bins", "--example", "stranger"]))
 }
 
 /// Trunk, without the variable that other programs take for a switch and trunk for a mistake.

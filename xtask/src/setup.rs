@@ -74,6 +74,7 @@ pub const TO_SERVE: &[Need] = &[
     Need::Trunk,
     Need::WasmBindgen,
     Need::Node,
+    Need::NpmPackages,
     Need::WasmOpt,
 ];
 

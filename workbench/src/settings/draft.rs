@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use host::settings::{Kind, Setting, Value, number_text, read_number, read_time, time_text};
 use protocol::settings::Problem;
+use ui::words::with_mark;
 
 /// What stands in a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Draft {
             (Value::Toggle(on), _) => Draft::Toggle(*on),
             (Value::Choice(index), _) => Draft::Choice(*index),
             (Value::Number(number), Kind::Number { decimals, .. }) => {
-                Draft::Text(number_text(*number, *decimals))
+                Draft::Text(with_mark(number_text(*number, *decimals)))
             }
             (Value::Number(number), _) => Draft::Text(number.to_string()),
             (Value::Text(text), _) => Draft::Text(text.clone()),

@@ -13,7 +13,7 @@ use ui::dom::{
 };
 use ui::files::picker;
 use ui::text::{said, say};
-use ui::words::no_connection;
+use ui::words::{no_connection, with_mark};
 
 use super::battery::battery;
 use super::draft::{Draft, Fault};
@@ -436,7 +436,7 @@ fn range(kind: &Kind) -> String {
             unit,
             ..
         } => {
-            let (min, max) = (number_text(*min, *decimals), number_text(*max, *decimals));
+            let [min, max] = [min, max].map(|end| with_mark(number_text(*end, *decimals)));
             if unit.is_empty() {
                 say!("From {min} to {max}.", min, max)
             } else {
