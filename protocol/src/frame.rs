@@ -3,6 +3,9 @@
 //! A frame is the packet followed by its CRC-32 (ISO-HDLC, little-endian), COBS-encoded, closed by one zero byte.
 //! Zero occurs nowhere else, so a receiver that joins late or lost bytes is in step again at the next zero.
 
+use core::cell::Cell;
+use core::ops::Range;
+
 /// The CRC-32 that protects frames, boot records and stored pages.
 pub fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = Crc32::default();
@@ -73,8 +76,9 @@ impl Crc32 {
         let mut crc = self.0;
         for &byte in bytes {
             crc ^= u32::from(byte);
-            crc = (crc >> 4) ^ Self::NIBBLES[(crc & 15) as usize];
-            crc = (crc >> 4) ^ Self::NIBBLES[(crc & 15) as usize];
+            for _ in 0..2 {
+                crc = (crc >> 4) ^ Self::NIBBLES[(crc & 15) as usize];
+            }
         }
         self.0 = crc;
     }
@@ -88,11 +92,24 @@ impl Crc32 {
 /// Bytes of CRC at the end of each frame.
 const CRC_LENGTH: usize = 4;
 
-/// Room that a frame of a packet of `length` bytes takes at most: CRC, COBS codes and the closing zero.
+/// Bytes of a COBS block that is full: its code, and the most that stand for themselves.
+const FULL: usize = 255;
+
+/// Room in which a frame of a packet of `length` bytes can be made: for the packet, its CRC, COBS codes and the closing
+/// zero. The frame may be a few bytes shorter.
 pub const fn max_length(length: usize) -> usize {
-    let protected = length + CRC_LENGTH;
-    protected + protected / 254 + 2
+    let coded = length + CRC_LENGTH + 1;
+    coded + coded / 127 + 8
 }
+
+/// Bytes in front of the packet in a room for a frame: no fewer than its COBS codes will be, and whole words. A code for each
+/// 128 bytes rather than each [`FULL`], because a small core divides by that at no cost.
+const fn front(room: usize) -> usize {
+    (room / 128 + 1).next_multiple_of(4)
+}
+
+/// Bytes from which on a piece of a packet is put where a word begins.
+const LONG: usize = 128;
 
 /// Why a frame was thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +120,14 @@ pub enum FrameError {
     Damaged,
 }
 
+/// Bytes that begin as a word does, for what takes a word at a time.
+#[derive(Clone, Copy)]
+#[repr(align(4))]
+pub struct Aligned<const N: usize>(pub [u8; N]);
+
 /// Takes bytes as they come and gives packets. `N` is the longest packet plus its CRC, in bytes.
 pub struct Decoder<const N: usize> {
-    buffer: [u8; N],
+    buffer: Aligned<N>,
     length: usize,
     /// Bytes until the next COBS code; 0 = a code comes next.
     until_code: u8,
@@ -116,10 +138,10 @@ pub struct Decoder<const N: usize> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
-    Receiving,
-    Overflowed,
     /// The packet in `buffer` was handed out; the next byte begins a new one.
     Complete,
+    Receiving,
+    Overflowed,
 }
 
 impl<const N: usize> Default for Decoder<N> {
@@ -132,7 +154,7 @@ impl<const N: usize> Decoder<N> {
     /// An empty decoder.
     pub const fn new() -> Self {
         Decoder {
-            buffer: [0; N],
+            buffer: Aligned([0; N]),
             length: 0,
             until_code: 0,
             zero_follows: false,
@@ -149,12 +171,21 @@ impl<const N: usize> Decoder<N> {
     /// Takes bytes up to and including the end of the first frame. Returns how many it took and, when a frame ended,
     /// its packet or what was wrong with it. Call it again with the rest. Empty frames are passed over.
     pub fn feed(&mut self, bytes: &[u8]) -> (usize, Option<Result<&[u8], FrameError>>) {
+        self.feed_with(bytes, crc32)
+    }
+
+    /// The same with another way to [`crc32`]: a chip may have a faster one.
+    pub fn feed_with(
+        &mut self,
+        bytes: &[u8],
+        crc32: impl FnOnce(&[u8]) -> u32,
+    ) -> (usize, Option<Result<&[u8], FrameError>>) {
         let mut taken = 0;
         while let Some(&code) = bytes.get(taken) {
             if code == 0 {
                 taken += 1;
                 if self.state != State::Complete {
-                    return (taken, Some(self.finish()));
+                    return (taken, Some(self.finish(crc32)));
                 }
             } else if self.until_code > 0 {
                 taken += self.take_run(&bytes[taken..]);
@@ -173,7 +204,7 @@ impl<const N: usize> Decoder<N> {
             self.zero_follows = false;
         }
         if self.zero_follows {
-            match self.buffer.get_mut(self.length) {
+            match self.buffer.0.get_mut(self.length) {
                 Some(place) => {
                     *place = 0;
                     self.length += 1;
@@ -188,7 +219,7 @@ impl<const N: usize> Decoder<N> {
     /// Bytes that stand for themselves, up to the next code or to a zero that comes too early: how many there were. The
     /// first is no zero.
     fn take_run(&mut self, bytes: &[u8]) -> usize {
-        let room = &mut self.buffer[self.length..];
+        let room = self.buffer.0.get_mut(self.length..).unwrap_or_default();
         let run = bytes.iter().take(self.until_code.into());
         let mut taken = 0;
         for (place, &byte) in room.iter_mut().zip(run) {
@@ -208,7 +239,7 @@ impl<const N: usize> Decoder<N> {
         taken
     }
 
-    fn finish(&mut self) -> Result<&[u8], FrameError> {
+    fn finish(&mut self, crc32: impl FnOnce(&[u8]) -> u32) -> Result<&[u8], FrameError> {
         let overflowed = self.state == State::Overflowed;
         self.state = State::Complete;
         let whole = self.until_code == 0;
@@ -219,7 +250,11 @@ impl<const N: usize> Decoder<N> {
         if !whole {
             return Err(FrameError::Damaged);
         }
-        let (packet, crc) = self.buffer[..self.length]
+        let (packet, crc) = self
+            .buffer
+            .0
+            .get(..self.length)
+            .unwrap_or_default()
             .split_last_chunk::<CRC_LENGTH>()
             .ok_or(FrameError::Damaged)?;
         if crc32(packet) == u32::from_le_bytes(*crc) {
@@ -234,72 +269,177 @@ impl<const N: usize> Decoder<N> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// Writes one frame straight into `out`: CRC and COBS are made as the bytes come, so no second buffer is needed.
+/// Makes one frame in the place where it is wanted, so no second buffer is needed: the packet is gathered a few bytes
+/// further on, and moves to the front when it is coded.
 ///
 /// What finds no room is only counted: [`Encoder::finish`] says so. To ask after each piece would cost a logger half a
 /// kilobyte of code.
 pub struct Encoder<'a> {
     out: &'a mut [u8],
-    /// Where the code of the block under way stands.
-    code_at: usize,
-    length: usize,
-    crc: Crc32,
+    /// Where the packet begins, and behind it.
+    start: usize,
+    end: usize,
 }
 
 impl<'a> Encoder<'a> {
     /// A frame to be written to the beginning of `out`, which takes [`max_length`] of its packet.
     pub fn new(out: &'a mut [u8]) -> Self {
+        let start = front(out.len());
         Encoder {
             out,
-            code_at: 0,
-            length: 1,
-            crc: Crc32::default(),
+            start,
+            end: start,
         }
+    }
+
+    /// Whether there is nothing of a packet.
+    pub fn is_empty(&self) -> bool {
+        self.end == self.start
+    }
+
+    /// Forgets what there is of a packet.
+    pub fn clear(&mut self) {
+        self.end = self.start;
     }
 
     /// The next bytes of the packet.
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.crc.update(bytes);
-        self.put(bytes);
+        if bytes.len() >= LONG {
+            self.move_to_word();
+        }
+        let start = self.end;
+        self.end += bytes.len();
+        if let Some(place) = self.out.get_mut(start..self.end) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    /// Words are copied many times as fast: it is worth moving the few bytes in front.
+    fn move_to_word(&mut self) {
+        while !self.end.is_multiple_of(4) {
+            let mut before = 0;
+            self.end += 1;
+            for byte in self.out.get_mut(self.start..self.end).unwrap_or_default() {
+                before = core::mem::replace(byte, before);
+            }
+            self.start += 1;
+        }
     }
 
     /// Closes the frame; the length of the whole.
-    pub fn finish(mut self) -> Result<usize, NoRoom> {
-        let crc = core::mem::take(&mut self.crc).finish();
-        self.put(&crc.to_le_bytes());
-        self.close_block();
-        // What would be the next block's code is the place of the closing zero: the last one of all.
-        *self.out.get_mut(self.code_at).ok_or(NoRoom)? = 0;
-        Ok(self.length)
+    pub fn finish(self) -> Result<usize, NoRoom> {
+        let (frame, mut coding) = self.close(crc32)?;
+        while !coding.is_done() {
+            coding.go_on(frame);
+        }
+        Ok(coding.coded())
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            // A full block (254 bytes) is closed only when another byte follows, so none stays empty at the end.
-            if self.length - self.code_at == 255 {
-                self.close_block();
-            }
-            if byte == 0 {
-                self.close_block();
-            } else {
-                self.write(self.length, byte);
-                self.length += 1;
-            }
+    /// Closes the frame with this way to [`crc32`], for a chip may have a faster one. It is still to be coded, in the room
+    /// that is given back: its beginning can be sent while the rest of it is coded.
+    pub fn close(
+        mut self,
+        crc32: impl FnOnce(&[u8]) -> u32,
+    ) -> Result<(&'a mut [u8], Coding), NoRoom> {
+        let packet = self.out.get(self.start..self.end).ok_or(NoRoom)?;
+        let [a, b, c, d] = crc32(packet).to_le_bytes();
+        // The zero closes the last block, as each does one.
+        self.extend(&[a, b, c, d, 0]);
+        let coding = Coding {
+            code: 0,
+            end: 1,
+            rest: self.start..self.end,
+        };
+        match self.end <= self.out.len() {
+            true => Ok((self.out, coding)),
+            false => Err(NoRoom),
+        }
+    }
+}
+
+/// How far a frame is made: COBS of what lies further on in the same room. Where there are [`front`] bytes before that, no
+/// byte is written before it was read.
+#[derive(Clone, Debug)]
+pub struct Coding {
+    /// Where the code of the block under way stands: the bytes before it are as they will be.
+    code: usize,
+    /// Behind that block, as far as it goes.
+    end: usize,
+    /// Where that lies which is still to be coded.
+    rest: Range<usize>,
+}
+
+impl Coding {
+    /// Bytes that are coded at once.
+    const PIECE: usize = 64;
+
+    /// Of nothing.
+    pub const DONE: Coding = Coding {
+        code: 0,
+        end: 0,
+        rest: 0..0,
+    };
+
+    /// Whether the frame is complete.
+    pub fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Bytes of the frame that are complete.
+    pub fn coded(&self) -> usize {
+        self.code
+    }
+
+    /// Codes the next piece of the frame in this room.
+    pub fn go_on(&mut self, room: &mut [u8]) {
+        if self.code_piece(room).is_none() {
+            // Another room than its own: there is nothing more in it.
+            *self = Coding::DONE;
         }
     }
 
-    fn close_block(&mut self) {
-        let code = self.length - self.code_at;
-        self.write(self.code_at, code as u8);
-        self.code_at = self.length;
-        self.length += 1;
+    fn code_piece(&mut self, room: &mut [u8]) -> Option<()> {
+        let room = Cell::from_mut(room).as_slice_of_cells();
+        let before = self.end - self.code;
+        let length = Self::PIECE.min(self.rest.len()).min(FULL - before);
+        self.end += length;
+        let block = room.get(self.code..self.end)?;
+        // Both as if what is before was still to be coded: a byte and its place have the same number.
+        let source = room.get(self.rest.start.checked_sub(before)?..)?;
+        self.code += fill(block, source.get(..block.len())?, before);
+        self.rest.start += length;
+        if self.end - self.code == FULL {
+            room.get(self.code)?.set(FULL as u8);
+            self.code = self.end;
+            self.end += 1;
+        }
+        if self.is_done() {
+            room.get(self.code)?.set(0);
+            self.code += 1;
+        }
+        Some(())
     }
+}
 
-    fn write(&mut self, at: usize, byte: u8) {
-        if let Some(place) = self.out.get_mut(at) {
-            *place = byte;
+/// Puts bytes from number `start` on in their places in a block, and in those of zeros the distances to the next zero, the first
+/// of them in the block's code. Gives back the number of the last zero, whose distance is still to come.
+#[inline(never)] // By itself it has registers for all it needs.
+fn fill(block: &[Cell<u8>], source: &[Cell<u8>], start: usize) -> usize {
+    let mut last = 0;
+    let (Some(mut code), true) = (block.first(), block.len() == source.len()) else {
+        return last;
+    };
+    for at in start..block.len() {
+        let byte = source[at].get();
+        if byte != 0 {
+            block[at].set(byte);
+        } else {
+            code.set((at - last) as u8);
+            code = &block[at];
+            last = at;
         }
     }
+    last
 }
 
 #[cfg(test)]
@@ -339,6 +479,23 @@ mod tests {
                 let (taken, packet_back) = decoder.feed(&frame);
                 assert_eq!(taken, frame.len());
                 assert_eq!(packet_back, Some(Ok(&packet[..])), "{length} of {fill}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_stated_room_is_enough_for_each_packet_however_its_pieces_come() {
+        for length in 0..1100 {
+            for head in 0..length.min(8) {
+                let packet: Vec<u8> = (0..length).map(|at| (at % 255 + 1) as u8).collect();
+                let mut frame = std::vec![0; max_length(length)];
+                let mut encoder = Encoder::new(&mut frame);
+                let (head, rest) = packet.split_at(head);
+                head.iter().for_each(|&byte| encoder.extend(&[byte]));
+                encoder.extend(rest);
+                let taken = encoder.finish().unwrap();
+                let mut decoder = Decoder::<1104>::new();
+                assert_eq!(decoder.feed(&frame[..taken]).1, Some(Ok(&packet[..])));
             }
         }
     }

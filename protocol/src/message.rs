@@ -285,7 +285,15 @@ impl<'a, T: Deserialize<'a>> Packet<T> {
 impl<T: Serialize> Packet<T> {
     /// As one frame, written to the beginning of `out`; its length.
     pub fn frame(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
-        postcard::serialize_with_flavor(self, FrameFlavor(Encoder::new(out))).map_err(|_| NoRoom)
+        let mut encoder = Encoder::new(out);
+        self.write(&mut encoder);
+        encoder.finish()
+    }
+
+    /// As the packet of a frame that is finished elsewhere.
+    pub fn write(&self, encoder: &mut Encoder<'_>) {
+        // That there is no room is said when the frame is finished, and nothing else can fail.
+        let _ = postcard::serialize_with_flavor(self, PacketFlavor(encoder));
     }
 }
 
@@ -299,11 +307,11 @@ fn whole<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_bytes(bytes)
 }
 
-/// Lets postcard write into a frame as it goes. That there is no room is said at the end.
-struct FrameFlavor<'a>(Encoder<'a>);
+/// Lets postcard write into a frame as it goes.
+struct PacketFlavor<'e, 'a>(&'e mut Encoder<'a>);
 
-impl Flavor for FrameFlavor<'_> {
-    type Output = usize;
+impl Flavor for PacketFlavor<'_, '_> {
+    type Output = ();
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         self.try_extend(&[byte])
@@ -314,9 +322,7 @@ impl Flavor for FrameFlavor<'_> {
         Ok(())
     }
 
-    fn finalize(self) -> postcard::Result<usize> {
-        self.0
-            .finish()
-            .map_err(|NoRoom| postcard::Error::SerializeBufferFull)
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }

@@ -100,7 +100,7 @@ impl Clock {
         let passed = self.last.get().wrapping_sub(now) % SYSTICK_SPAN;
         self.last.set(now);
         let mut cycles = self.cycles.get() + passed;
-        // Few rounds when it is called often; a division would cost 400 bytes.
+        // Few rounds when it is called often; a division would take 300 cycles.
         while cycles >= CYCLES_PER_MILLISECOND {
             cycles -= CYCLES_PER_MILLISECOND;
             self.millis.set(self.millis.get() + 1);

@@ -9,6 +9,7 @@ use core::ptr;
 use protocol::image::{Header, Version};
 use protocol::record::CrashPlace;
 
+use crate::memory_functions::read_flash;
 use crate::memory_map::{APPLICATION, APPLICATION_SIZE, APPLICATION_VECTORS, CRASH, CRASH_SIZE};
 
 /// As it lies in RAM.
@@ -40,33 +41,32 @@ pub(crate) fn keep_fault(address: u32) {
 fn keep_from(fault: Option<u32>) {
     let mut place = CrashPlace::default();
     let (version, calls) = place.0.split_at_mut(Version::LENGTH);
-    let header = APPLICATION + Header::VERSION.start as u32;
-    for (byte, address) in version.iter_mut().zip(header..) {
-        // SAFETY: a byte of the header in front of the application; flash can be read at any time.
-        *byte = unsafe { ptr::read_volatile(address as *const u8) };
+    // SAFETY: bytes of the header in front of the application, in flash.
+    unsafe { read_flash(APPLICATION + Header::VERSION.start as u32, version) };
+    let mut halves = calls.as_chunks_mut().0.iter_mut();
+    let mut keep = |address: u32| {
+        if let Some(half) = halves.next() {
+            *half = (address as u16).to_le_bytes();
+        }
+    };
+    if let Some(address) = fault {
+        keep(address | 1);
     }
-    let fault = fault.map(|address| address | 1);
-    let addresses = fault.into_iter().chain(return_addresses());
-    for (half, address) in calls.as_chunks_mut().0.iter_mut().zip(addresses) {
-        *half = (address as u16).to_le_bytes();
+    let mut address = cortex_m::register::msp::read();
+    while address < CRASH {
+        // SAFETY: an aligned word of the stack, which ends where the record begins.
+        let word = unsafe { ptr::read_volatile(address as *const u32) };
+        // The lowest bit says that it is Thumb code.
+        let next = word.wrapping_sub(1);
+        let code = APPLICATION_VECTORS + 4..APPLICATION_VECTORS + APPLICATION_SIZE;
+        if next & 1 == 0 && code.contains(&next) && follows_call(next) {
+            keep(next);
+        }
+        address += 4;
     }
     let magic = MAGIC;
     // SAFETY: an aligned place in RAM, outside of what the linker gives to either program.
     unsafe { ptr::write_volatile(RECORD, Record { magic, place }) };
-}
-
-/// Words on the stack that are addresses behind a call.
-fn return_addresses() -> impl Iterator<Item = u32> {
-    (cortex_m::register::msp::read()..CRASH)
-        .step_by(4)
-        .filter_map(|address| {
-            // SAFETY: an aligned word of the stack, which ends where the record begins.
-            let word = unsafe { ptr::read_volatile(address as *const u32) };
-            // The lowest bit says that it is Thumb code.
-            let next = word.wrapping_sub(1);
-            let code = APPLICATION_VECTORS + 4..APPLICATION_VECTORS + APPLICATION_SIZE;
-            (next & 1 == 0 && code.contains(&next) && follows_call(next)).then_some(next)
-        })
 }
 
 /// Whether the instruction in front of an address is BL or BLX (ARMv6-M Architecture Reference Manual, A6.7).

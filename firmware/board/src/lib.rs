@@ -9,6 +9,7 @@
 mod arithmetic;
 pub mod clock;
 pub mod crash;
+mod crc_unit;
 mod division;
 pub mod identity;
 mod memory_functions;

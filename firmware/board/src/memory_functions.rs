@@ -1,4 +1,4 @@
-//! `memcpy` and its kin as the compiler calls them, in 64 bytes.
+//! `memcpy` and its kin as the compiler calls them, in 110 bytes.
 //!
 //! Those that come with the compiler are unrolled and take more than 1 KB, which the bootloader needs for other things.
 //! They must stay assembly: a compiler would see what such a loop does, and make it a call of the function itself.
@@ -20,8 +20,8 @@ pub(crate) unsafe fn read_flash(address: u32, out: &mut [u8]) {
     compiler_fence(Ordering::SeqCst);
 }
 
-// Whole words as long as both addresses are aligned, single bytes for the rest. Flags and r0 to r3 are the caller's to
-// save; nothing is returned by the `__aeabi` forms.
+// Pairs of words when both addresses are aligned, bytes for the rest. Flags and r0 to r3 are the caller's to save; nothing
+// is returned by the `__aeabi` forms.
 global_asm!(
     ".section .text.__aeabi_memcpy, \"ax\", %progbits",
     ".global __aeabi_memcpy",
@@ -40,29 +40,46 @@ global_asm!(
     "orrs r3, r1",
     "lsls r3, r3, #30",
     "bne 3f",
+    "push {{r4}}",
     "1:",
-    "subs r2, #4",
+    "subs r2, #8",
     "blo 2f",
-    "ldmia r1!, {{r3}}",
-    "stmia r0!, {{r3}}",
+    "ldmia r1!, {{r3, r4}}",
+    "stmia r0!, {{r3, r4}}",
     "b 1b",
     "2:",
-    "adds r2, #4",
+    "pop {{r4}}",
+    "adds r2, #8",
+    // Bytes, four at a time while there are as many.
     "3:",
-    "subs r2, #1",
+    "subs r2, #4",
     "blo 4f",
     "ldrb r3, [r1]",
     "strb r3, [r0]",
-    "adds r1, #1",
-    "adds r0, #1",
+    "ldrb r3, [r1, #1]",
+    "strb r3, [r0, #1]",
+    "ldrb r3, [r1, #2]",
+    "strb r3, [r0, #2]",
+    "ldrb r3, [r1, #3]",
+    "strb r3, [r0, #3]",
+    "adds r1, #4",
+    "adds r0, #4",
     "b 3b",
     "4:",
+    "adds r2, #4",
+    "5:",
+    "subs r2, #1",
+    "blo 6f",
+    "ldrb r3, [r1, r2]",
+    "strb r3, [r0, r2]",
+    "b 5b",
+    "6:",
     "bx lr",
     ".size __aeabi_memcpy, . - __aeabi_memcpy",
 );
 
-// memclr(r0 address, r1 length): words when the address is aligned. memset(r0 address, r1 length, r2 byte), of which there
-// is little: bytes.
+// memclr(r0 address, r1 length): pairs of words when the address is aligned, which has left a zero in r3.
+// memset(r0 address, r1 length, r2 byte), of which there is little: bytes.
 global_asm!(
     ".section .text.__aeabi_memclr, \"ax\", %progbits",
     ".global __aeabi_memset",
@@ -84,12 +101,12 @@ global_asm!(
     "lsls r3, r0, #30",
     "bne 3f",
     "1:",
-    "subs r1, #4",
+    "subs r1, #8",
     "blo 2f",
-    "stmia r0!, {{r2}}",
+    "stmia r0!, {{r2, r3}}",
     "b 1b",
     "2:",
-    "adds r1, #4",
+    "adds r1, #8",
     ".type __aeabi_memset, %function",
     ".type __aeabi_memset4, %function",
     ".type __aeabi_memset8, %function",

@@ -27,11 +27,9 @@ pub struct Port {
 impl Port {
     /// Brings it up. Nothing when it was called before.
     pub fn start(clock: &Clock, program: Program, serial: SerialNumber) -> Option<Port> {
-        let server = cortex_m::singleton!(: Server = Server::new())?;
-        server.set_program(program);
         Some(Port {
+            server: cortex_m::singleton!(: Server = Server::new(program))?,
             wire: Wire::start(clock, serial),
-            server,
         })
     }
 
@@ -74,19 +72,25 @@ impl Port {
             return;
         }
         for _ in 0..PACKETS {
-            if self.wire.changes_line(self.server.greeted()) {
-                self.server.reset();
-            }
             if let Some(room) = self.server.room()
                 && let Some(length) = self.wire.receive(room)
             {
                 self.server.received(length);
             }
             self.server.work(handler, &mut self.wire);
-            let sent = self.wire.send(self.server.outgoing());
-            self.server.sent(sent);
-            self.wire.poll(clock);
+            self.send();
+            if self.wire.poll(clock) && self.wire.changes_line(self.server.greeted()) {
+                self.server.reset();
+            }
         }
+    }
+
+    /// Sends what there is, and makes what comes behind it.
+    #[inline(never)]
+    fn send(&mut self) {
+        let packet = self.server.outgoing();
+        let went = packet.is_some_and(|(packet, length)| self.wire.send(packet, length));
+        self.server.sent(went);
     }
 
     /// Whether a computer is there.
@@ -106,8 +110,7 @@ impl Port {
         let end = clock.millis() + LAST_WORDS;
         while clock.millis() < end {
             self.wire.poll(clock);
-            let sent = self.wire.send(self.server.outgoing());
-            self.server.sent(sent);
+            self.send();
         }
     }
 }

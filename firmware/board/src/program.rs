@@ -61,8 +61,10 @@ pub fn serial_number() -> SerialNumber {
 /// Leaves this program for the one whose vector table lies at [`APPLICATION_VECTORS`], which must have been checked.
 pub fn start_application(clock: Clock) -> ! {
     clock.stop();
-    // SAFETY: the caller has checked stack pointer and reset vector; no interrupt of this program is enabled, and
-    // nothing of its RAM is used again.
+    #[cfg(feature = "stm32l052")]
+    crate::nand::rest();
+    // SAFETY: the caller has checked stack pointer and reset vector; no interrupt of this program is enabled, DMA stands
+    // still, and nothing of its RAM is used again.
     unsafe {
         // An STM32F0's core has no such register: a fault there is the bootloader's to handle, which starts over too.
         #[cfg(feature = "stm32l052")]

@@ -9,12 +9,15 @@
 
 use cortex_m::peripheral::NVIC;
 use protocol::device::{SerialNumber, USB_PRODUCT_ID, USB_VENDOR_ID};
+use protocol::frame::Aligned;
+use stm32_metapac::common::{RW, Reg};
 use stm32_metapac::usb::regs::{Bcdr, Daddr, Epr, Istr};
 use stm32_metapac::{Interrupt, RCC, USB, USBRAM};
 use update::MAX_DATA;
 use update::server::Line;
 
 use crate::clock::Clock;
+use crate::crc_unit;
 use crate::oscillators::CORE_HERTZ;
 
 /// Bytes of the largest packet of every endpoint.
@@ -27,6 +30,7 @@ mod endpoint {
     pub const NOTIFICATIONS: usize = 1;
     pub const SERIAL: usize = 2;
     pub const VENDOR: usize = 3;
+    pub const COUNT: usize = 4;
     /// In the address of an endpoint that sends.
     pub const IN: u8 = 0x80;
 }
@@ -107,6 +111,8 @@ static MICROSOFT_TEXT: [u8; 62] =
     *b"DeviceInterfaceGUIDs\0\x50{B408E524-F503-4B50-A3BD-6C8820E64E27}\0\0";
 /// Bytes of them together.
 const MICROSOFT: usize = MICROSOFT_HEAD.len() + 2 * MICROSOFT_TEXT.len();
+/// Whole packets of the longest answer, which that is.
+const ANSWER: usize = MICROSOFT.next_multiple_of(PACKET);
 
 /// Requests, by type and number as they come in the first two bytes.
 mod request {
@@ -158,57 +164,75 @@ mod epr {
 /// Half-words of the packet memory that an endpoint has: a buffer each way.
 const HALF_WORDS: usize = PACKET / 2;
 
-/// Where an endpoint's packet lies, in half-words. In front lies the table of the buffers, four half-words an endpoint.
+/// The register of an endpoint. The remainder is for the compiler: it then sees that there is one.
+fn register(endpoint: usize) -> Reg<Epr, RW> {
+    USB.epr(endpoint % endpoint::COUNT)
+}
+
+/// One of the four half-words of an endpoint in the table of the buffers, which lies in front.
+fn table(endpoint: usize, field: usize) -> Reg<u16, RW> {
+    USBRAM.mem(4 * (endpoint % endpoint::COUNT) + field)
+}
+
+/// Where an endpoint's packet lies, in half-words.
 const fn buffer(endpoint: usize, sends: bool) -> usize {
-    HALF_WORDS * (1 + 2 * endpoint + sends as usize)
+    HALF_WORDS * (1 + 2 * (endpoint % endpoint::COUNT) + sends as usize)
 }
 
 /// Changes the bits of `mask` to those of `value`, and clears the CTR bits in `clear`.
+#[inline(never)]
 fn change(endpoint: usize, clear: u32, mask: u32, value: u32) {
-    let now = USB.epr(endpoint).read().0;
+    let now = register(endpoint).read().0;
     let flags = (epr::CTR_RX | epr::CTR_TX) & !clear;
-    USB.epr(endpoint)
-        .write_value(Epr(now & epr::FIXED | flags | (now ^ value) & mask));
+    register(endpoint).write_value(Epr(now & epr::FIXED | flags | (now ^ value) & mask));
 }
 
 /// Makes an endpoint ready, both ways, with buffers and toggles as after a reset.
 #[inline(never)]
 fn open(endpoint: usize, kind: u32, receives: u32) {
-    USBRAM
-        .mem(4 * endpoint)
-        .write_value(2 * buffer(endpoint, true) as u16);
-    USBRAM
-        .mem(4 * endpoint + 2)
-        .write_value(2 * buffer(endpoint, false) as u16);
+    table(endpoint, 0).write_value(2 * buffer(endpoint, true) as u16);
+    table(endpoint, 2).write_value(2 * buffer(endpoint, false) as u16);
     // Room for two blocks of 32 bytes.
-    USBRAM.mem(4 * endpoint + 3).write_value(1 << 15 | 1 << 10);
-    let now = USB.epr(endpoint).read().0;
+    table(endpoint, 3).write_value(1 << 15 | 1 << 10);
+    let now = register(endpoint).read().0;
     let mask = epr::STAT_RX | epr::STAT_TX | epr::DTOG_RX | epr::DTOG_TX;
     let value = receives << epr::RX | epr::NAK << epr::TX;
-    USB.epr(endpoint)
-        .write_value(Epr(kind | endpoint as u32 | (now ^ value) & mask));
+    register(endpoint).write_value(Epr(kind | endpoint as u32 | (now ^ value) & mask));
 }
 
-/// Puts a packet where the bus fetches it.
+/// Where the half-words of an endpoint's packet begin. By number, each access would check it, which takes longer than the
+/// access.
+fn half_words(endpoint: usize, sends: bool) -> *mut u16 {
+    USBRAM.mem(buffer(endpoint, sends)).as_ptr()
+}
+
+/// Puts a packet of this length where the bus fetches it. It begins at an even address.
 #[inline(never)]
-fn send(endpoint: usize, packet: &[u8]) {
-    let place = buffer(endpoint, true);
-    for (index, pair) in packet.chunks(2).enumerate() {
-        let high = pair.get(1).copied().unwrap_or(0);
-        USBRAM
-            .mem(place + index)
-            .write_value(u16::from_le_bytes([pair[0], high]));
+fn send(endpoint: usize, packet: &[u8; PACKET], length: usize) {
+    let mut place = half_words(endpoint, true);
+    let mut half_word = packet.as_ptr().cast::<u16>();
+    // Four at a time, of which the last may lie behind what is sent: the bus does not fetch those.
+    for _ in 0..length.min(PACKET).div_ceil(8) {
+        let copy = |index| {
+            // SAFETY: half-words of the packet and of this endpoint's buffer, which both have room for the longest. Volatile,
+            // for the bus looks at its memory behind the compiler's back.
+            unsafe { place.add(index).write_volatile(*half_word.add(index)) }
+        };
+        copy(0);
+        copy(1);
+        copy(2);
+        copy(3);
+        place = place.wrapping_add(4);
+        half_word = half_word.wrapping_add(4);
     }
-    USBRAM
-        .mem(4 * endpoint + 1)
-        .write_value(packet.len() as u16);
+    table(endpoint, 1).write_value(length as u16);
     change(endpoint, 0, epr::STAT_TX, epr::VALID << epr::TX);
 }
 
 /// Whether a packet came that was not taken yet.
 #[inline(never)]
 fn arrived(endpoint: usize) -> bool {
-    USB.epr(endpoint).read().0 & epr::CTR_RX != 0
+    register(endpoint).read().0 & epr::CTR_RX != 0
 }
 
 /// Lets the next packet come, whatever is in the one before.
@@ -220,14 +244,13 @@ fn accept(endpoint: usize) {
 /// Takes the packet that came, as far as there is room, and how long it is.
 #[inline(never)]
 fn take(endpoint: usize, packet: &mut [u8]) -> usize {
-    let length = usize::from(USBRAM.mem(4 * endpoint + 3).read() & 0x3FF);
-    let place = buffer(endpoint, false);
-    for (index, pair) in packet.chunks_mut(2).enumerate() {
-        let [low, high] = USBRAM.mem(place + index).read().to_le_bytes();
-        pair[0] = low;
-        if let Some(second) = pair.get_mut(1) {
-            *second = high;
-        }
+    let length = usize::from(table(endpoint, 3).read() & 0x3FF);
+    let mut place = half_words(endpoint, false);
+    // Nobody takes an odd number of bytes.
+    for pair in packet.as_chunks_mut().0.iter_mut().take(HALF_WORDS) {
+        // SAFETY: a half-word of this endpoint's buffer.
+        *pair = unsafe { place.read_volatile() }.to_le_bytes();
+        place = place.wrapping_add(1);
     }
     change(endpoint, epr::CTR_RX, 0, 0);
     length.min(packet.len())
@@ -252,7 +275,7 @@ pub struct Usb {
     /// Bits a second (4 bytes), stop bits, parity, data bits, as set last.
     line_coding: [u8; LINE_CODING],
     /// The answer to a request, and which of it is still to be sent.
-    answer: [u8; MICROSOFT],
+    answer: Aligned<ANSWER>,
     answer_at: usize,
     answer_end: usize,
 }
@@ -260,6 +283,10 @@ pub struct Usb {
 impl Line for Usb {
     // The bus holds back what does not fit: it is only there to bridge the computer's own delays.
     const WINDOW: u16 = 8 * MAX_DATA as u16;
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        crc_unit::crc32(bytes)
+    }
 }
 
 impl Usb {
@@ -275,7 +302,7 @@ impl Usb {
             line_coding_comes: false,
             // 9600 bits a second, 8 data bits, no parity, one stop bit.
             line_coding: [0x80, 0x25, 0, 0, 0, 0, 8],
-            answer: [0; MICROSOFT],
+            answer: Aligned([0; ANSWER]),
             answer_at: 0,
             answer_end: 0,
         };
@@ -330,9 +357,10 @@ impl Usb {
         }
     }
 
-    /// Does what the bus asks for; to be called often, at least every 10 ms while a computer enumerates.
+    /// Does what the bus asks for, and says whether a packet came or went; to be called often, at least every 10 ms while a
+    /// computer enumerates.
     #[inline(never)]
-    pub fn poll(&mut self, _: &Clock) {
+    pub fn poll(&mut self, _: &Clock) -> bool {
         let events = USB.istr().read();
         // Bits are cleared by writing 0, and the others may be set meanwhile.
         let mut seen = Istr(u32::MAX);
@@ -355,6 +383,7 @@ impl Usb {
         } else if events.ctr() {
             self.transfer();
         }
+        events.ctr()
     }
 
     fn reset(&mut self) {
@@ -369,7 +398,7 @@ impl Usb {
         // That it went is all there is to know.
         change(endpoint::SERIAL, epr::CTR_TX, 0, 0);
         change(endpoint::VENDOR, epr::CTR_TX, 0, 0);
-        let control = USB.epr(endpoint::CONTROL).read().0;
+        let control = register(endpoint::CONTROL).read().0;
         if control & epr::CTR_TX != 0 {
             change(endpoint::CONTROL, epr::CTR_TX, 0, 0);
             if let Some(address) = self.address.take() {
@@ -416,12 +445,12 @@ impl Usb {
 
     /// The next part of the answer; that there is no more is an empty one.
     fn send_answer(&mut self) {
-        let end = self.answer_end.min(self.answer_at + PACKET);
-        send(
-            endpoint::CONTROL,
-            self.answer.get(self.answer_at..end).unwrap_or_default(),
-        );
-        self.answer_at = end;
+        let length = PACKET.min(self.answer_end - self.answer_at);
+        let rest = self.answer.0.get(self.answer_at..).unwrap_or_default();
+        if let Some(packet) = rest.first_chunk() {
+            send(endpoint::CONTROL, packet, length);
+        }
+        self.answer_at += length;
     }
 
     /// Does what a request asks for; none when there is no such thing here.
@@ -510,7 +539,7 @@ impl Usb {
     /// Answers with bytes and, behind them, a text as UTF-16.
     #[inline(never)]
     fn widen(&mut self, bytes: &[u8], text: &[u8]) {
-        let (head, tail) = self.answer.split_at_mut(bytes.len());
+        let (head, tail) = self.answer.0.split_at_mut(bytes.len());
         head.copy_from_slice(bytes);
         for (unit, byte) in tail.chunks_exact_mut(2).zip(text) {
             unit.copy_from_slice(&[*byte, 0]);
@@ -573,22 +602,21 @@ impl Usb {
         Some(length)
     }
 
-    /// Hands over the beginning of `bytes`, if the packet before was fetched: how many bytes went.
+    /// Hands over a packet of this length, if the one before was fetched: whether it went.
     ///
-    /// To be called with no bytes as well: a full packet is then followed by an empty one, or the computer's driver
-    /// would wait for the rest of a transfer.
-    pub fn send(&mut self, bytes: &[u8]) -> usize {
-        if bytes.is_empty() && !self.more_expected {
-            return 0;
+    /// To be called with length 0 as well: a full packet is then followed by an empty one, or the computer's driver would
+    /// wait for the rest of a transfer.
+    pub fn send(&mut self, packet: &[u8; PACKET], length: usize) -> bool {
+        if length == 0 && !self.more_expected {
+            return false;
         }
-        if USB.epr(self.line).read().0 & epr::STAT_TX != epr::NAK << epr::TX {
+        if register(self.line).read().0 & epr::STAT_TX != epr::NAK << epr::TX {
             // The packet before was not fetched yet, or nobody is there.
-            return 0;
+            return false;
         }
-        let packet = &bytes[..bytes.len().min(PACKET)];
-        send(self.line, packet);
-        self.more_expected = packet.len() == PACKET;
-        packet.len()
+        send(self.line, packet, length);
+        self.more_expected = length == PACKET;
+        true
     }
 
     /// Lets the core sleep until the bus wants something, at most until its next frame a millisecond later.
@@ -623,7 +651,7 @@ fn halt(address: u8, halted: Option<bool>) -> Option<bool> {
         (epr::TX, epr::DTOG_TX, epr::NAK)
     };
     let status = 0b11 << shift;
-    let was = USB.epr(endpoint).read().0 & status == epr::STALL << shift;
+    let was = register(endpoint).read().0 & status == epr::STALL << shift;
     match halted {
         Some(true) => change(endpoint, 0, status, epr::STALL << shift),
         // The toggle begins anew in any case; a packet that waits stays.

@@ -326,6 +326,7 @@ impl<'a> Logger<'a> {
     }
 
     /// Until when there is nothing to do: the clock in milliseconds.
+    #[inline(never)]
     fn deadline(&self) -> u64 {
         let due = self.sampler.due.get();
         let due = self.recorder.due().map_or(due, |tick| due.min(tick));

@@ -3,7 +3,7 @@
 //! Functions that hold a whole message are not inlined: their temporaries would lie on the stack under every handler.
 
 use protocol::device::Program;
-use protocol::frame::{Decoder, max_length};
+use protocol::frame::{self, Aligned, Coding, Decoder, Encoder, max_length};
 use protocol::message::{
     CommonRequest, CommonResponse, Hello, LoggerResponse, Message, Never, Packet, Refusal,
     sequence_of,
@@ -17,6 +17,8 @@ use crate::{MAX_DATA, MAX_PACKET};
 /// The longest answer as a frame: a segment of the log, with the packet's sequence number (3 bytes), two tags, the
 /// segment's number (5) and length (2).
 const LONGEST_ANSWER: usize = max_length(3 + 1 + 1 + 5 + 2 + SEGMENT);
+/// Whole packets of it.
+const OUTGOING: usize = LONGEST_ANSWER.next_multiple_of(PACKET);
 /// The most bytes that are taken at once: one USB packet.
 pub const PACKET: usize = 64;
 
@@ -33,6 +35,11 @@ pub trait Line {
 
     /// The other side was understood, or something is being told to it.
     fn heard(&mut self) {}
+
+    /// [`frame::crc32`], by the chip's own unit where it has one.
+    fn crc32(bytes: &[u8]) -> u32 {
+        frame::crc32(bytes)
+    }
 }
 
 /// What answers the requests. Those beyond the common ones have types of their own: a program that has none links no
@@ -60,11 +67,10 @@ pub trait Handler {
     }
 }
 
-/// The place for an answer: it is made into a frame where it is known, for it may be large.
+/// The place for an answer: it is written where it is known, for it may be large.
 pub struct Reply<'a> {
     sequence: u16,
-    out: &'a mut [u8; LONGEST_ANSWER],
-    length: usize,
+    frame: Encoder<'a>,
 }
 
 impl Reply<'_> {
@@ -94,8 +100,8 @@ impl Reply<'_> {
             sequence: self.sequence,
             message,
         };
-        // No answer is longer than the room for it; the system tests ask for the longest.
-        self.length = packet.frame(self.out).unwrap_or(0);
+        self.frame.clear();
+        packet.write(&mut self.frame);
     }
 }
 
@@ -106,45 +112,36 @@ pub struct Server {
     incoming: [u8; PACKET],
     incoming_at: usize,
     incoming_end: usize,
-    outgoing: [u8; LONGEST_ANSWER],
+    outgoing: Aligned<OUTGOING>,
     outgoing_at: usize,
-    outgoing_end: usize,
+    /// How far what is going out is made.
+    coding: Coding,
     program: Program,
     greeted: bool,
 }
 
-impl Default for Server {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Server {
-    /// Nothing received yet.
-    pub const fn new() -> Self {
+    /// Nothing received yet. This program answers.
+    pub const fn new(program: Program) -> Self {
         Server {
             decoder: Decoder::new(),
             incoming: [0; PACKET],
             incoming_at: 0,
             incoming_end: 0,
-            outgoing: [0; LONGEST_ANSWER],
+            outgoing: Aligned([0; OUTGOING]),
             outgoing_at: 0,
-            outgoing_end: 0,
-            program: Program::Application,
+            coding: Coding::DONE,
+            program,
             greeted: false,
         }
-    }
-
-    /// Which program answers.
-    pub fn set_program(&mut self, program: Program) {
-        self.program = program;
     }
 
     /// Forgets the conversation: the cable was pulled or another program opened the port.
     pub fn reset(&mut self) {
         self.decoder.reset();
         self.incoming_end = self.incoming_at;
-        self.outgoing_end = self.outgoing_at;
+        self.outgoing_at = 0;
+        self.coding = Coding::DONE;
         self.greeted = false;
     }
 
@@ -165,62 +162,72 @@ impl Server {
         self.incoming_end = length.min(PACKET);
     }
 
-    /// What is to be sent next.
-    pub fn outgoing(&self) -> &[u8] {
-        &self.outgoing[self.outgoing_at..self.outgoing_end]
+    /// What is to be sent next: the beginning of a packet, and of how many bytes. None while it is still being made; that
+    /// there is nothing more is no bytes.
+    pub fn outgoing(&self) -> Option<(&[u8; PACKET], usize)> {
+        let packet = self.outgoing.0.get(self.outgoing_at..)?.first_chunk()?;
+        let length = PACKET.min(self.coding.coded() - self.outgoing_at);
+        (length == PACKET || self.coding.is_done()).then_some((packet, length))
     }
 
-    /// How many bytes of [`Server::outgoing`] were sent.
-    pub fn sent(&mut self, length: usize) {
-        self.outgoing_at = (self.outgoing_at + length).min(self.outgoing_end);
+    /// The packet in [`Server::outgoing`] is on its way, if there was one. Makes the next one.
+    pub fn sent(&mut self, went: bool) {
+        if went {
+            self.outgoing_at += PACKET;
+        }
+        if !self.coding.is_done() {
+            self.coding.go_on(&mut self.outgoing.0);
+        } else if self.outgoing_at >= self.coding.coded() {
+            self.outgoing_at = 0;
+            self.coding = Coding::DONE;
+        }
     }
 
     /// Whether there is nothing to work through and nothing to send.
     pub fn is_idle(&self) -> bool {
-        self.incoming_at == self.incoming_end && self.outgoing().is_empty()
+        self.incoming_at == self.incoming_end && self.is_sent()
     }
 
-    /// Works through what was received, up to the first request; its answer is then [`Server::outgoing`]. Without a
-    /// request, that is the next part of an answer that comes in several.
+    fn is_sent(&self) -> bool {
+        self.coding.is_done() && self.outgoing_at >= self.coding.coded()
+    }
+
+    /// Works through what was received, up to the first request; its answer is then [`Server::outgoing`], made with the
+    /// calls of [`Server::sent`]. Without a request, that is the next part of an answer that comes in several.
     pub fn work<H: Handler, L: Line>(&mut self, handler: &mut H, line: &mut L) {
-        if !self.outgoing().is_empty() {
+        if !self.is_sent() {
             return;
         }
-        let bytes = &self.incoming[self.incoming_at..self.incoming_end];
-        let (taken, packet) = self.decoder.feed(bytes);
+        let bytes = self.incoming.get(self.incoming_at..self.incoming_end);
+        let bytes = bytes.unwrap_or_default();
+        let (taken, packet) = self.decoder.feed_with(bytes, L::crc32);
         self.incoming_at += taken;
-        let Some(packet) = packet else {
-            let mut reply = Reply {
-                sequence: 0,
-                out: &mut self.outgoing,
-                length: 0,
-            };
-            if self.greeted && handler.go_on(&mut reply) {
-                line.heard();
-                self.outgoing_at = 0;
-                self.outgoing_end = reply.length;
-            }
-            return;
-        };
         let mut reply = Reply {
-            sequence: packet.map_or(0, sequence_of),
-            out: &mut self.outgoing,
-            length: 0,
+            sequence: 0,
+            frame: Encoder::new(&mut self.outgoing.0),
         };
-        let result = match packet {
-            Ok(bytes) => {
-                let greeted = &mut self.greeted;
-                answer(handler, line, self.program, greeted, bytes, &mut reply)
+        if let Some(packet) = packet {
+            reply.sequence = packet.map_or(0, sequence_of);
+            let result = match packet {
+                Ok(bytes) => {
+                    let greeted = &mut self.greeted;
+                    answer(handler, line, self.program, greeted, bytes, &mut reply)
+                }
+                Err(_) => Err(Refusal::Damaged),
+            };
+            match result {
+                Ok(()) if reply.frame.is_empty() => reply.common(CommonResponse::Done),
+                Ok(()) => {}
+                Err(refusal) => reply.common(CommonResponse::Refused(refusal)),
             }
-            Err(_) => Err(Refusal::Damaged),
-        };
-        match result {
-            Ok(()) if reply.length == 0 => reply.common(CommonResponse::Done),
-            Ok(()) => {}
-            Err(refusal) => reply.common(CommonResponse::Refused(refusal)),
+        } else if self.greeted && handler.go_on(&mut reply) {
+            line.heard();
+        } else {
+            return;
         }
-        self.outgoing_at = 0;
-        self.outgoing_end = reply.length;
+        // No answer is longer than the room for it; the system tests ask for the longest.
+        let frame = reply.frame.close(L::crc32);
+        self.coding = frame.map_or(Coding::DONE, |(_, coding)| coding);
     }
 }
 

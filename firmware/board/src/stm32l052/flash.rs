@@ -115,7 +115,7 @@ fn slot_address(offset: u32, length: usize) -> Result<u32, WriteFailed> {
     let fits = offset
         .checked_add(length)
         .is_some_and(|end| end <= APPLICATION_SIZE);
-    // Both lengths are powers of two; a division would cost 400 bytes.
+    // Both lengths are powers of two; a division takes 300 cycles.
     if fits && offset & (length - 1) == 0 {
         Ok(APPLICATION + offset)
     } else {

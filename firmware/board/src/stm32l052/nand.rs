@@ -1,7 +1,11 @@
 //! The SPI NAND, a Winbond W25N01GV on SPI1: PA4 chip select, PA5 clock, PA6 MISO, PA7 MOSI.
 //!
+//! Whoever reads a longer piece of a page mostly reads on: DMA fetches the next one while the core is at something else.
+//!
 //! Source of commands and bits: W25N01GV data sheet, revision G, sections 7 and 8.
 
+use core::cell::UnsafeCell;
+use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use crate::watchdog;
@@ -55,18 +59,42 @@ const SPI1_REQUEST: u8 = 1;
 /// The longest operation is a block erase, 10 ms; one look at the status takes at least 1.5 µs.
 const STATUS_READS: u32 = 10_000;
 
+/// Lengths of a piece that is read on, in bytes. Those who look for something read less.
+const READ_ON: RangeInclusive<usize> = 128..=LONGEST_AHEAD;
+const LONGEST_AHEAD: usize = 512;
+
 /// The NAND.
 pub struct SpiNand {
     /// Set when it answered with its identity and was unlocked.
     ready: bool,
+    /// The page in its buffer, if that is known and was read without an error.
+    page: Option<u32>,
+    /// What was fetched ahead of that page, or is on its way.
+    ahead: Piece,
 }
+
+/// Column and length, in bytes.
+type Piece = (usize, usize);
+const NOTHING: Piece = (0, 0);
+
+/// Where DMA puts what is fetched ahead.
+struct Ahead(UnsafeCell<[u8; LONGEST_AHEAD]>);
+
+// SAFETY: it is written by DMA alone, and read between `rest` and the next fetch by the one driver there is.
+unsafe impl Sync for Ahead {}
+
+static AHEAD: Ahead = Ahead(UnsafeCell::new([0; LONGEST_AHEAD]));
 
 /// Pages that ECC has mended. Counted in the application alone: the bootloader, which nobody asks for it, has no room.
 static MENDED: AtomicU32 = AtomicU32::new(0);
 
 impl SpiNand {
     pub(crate) fn new() -> SpiNand {
-        SpiNand { ready: false }
+        SpiNand {
+            ready: false,
+            page: None,
+            ahead: NOTHING,
+        }
     }
 
     /// How many pages ECC has mended when they were read, since the start.
@@ -104,6 +132,7 @@ impl SpiNand {
             w.set_ssi(true);
             w.set_spe(true);
         });
+        self.forget();
         order(&[command::RESET]);
         let mut identity = [0; 3];
         if self.wait().is_none() {
@@ -124,7 +153,7 @@ impl SpiNand {
     }
 
     /// Waits for the end of an operation; its status, or nothing when it does not end.
-    fn wait(&self) -> Option<u8> {
+    fn wait(&mut self) -> Option<u8> {
         for _ in 0..STATUS_READS {
             let mut state = [0];
             take(&[command::READ_STATUS, status::STATE], &mut state);
@@ -132,6 +161,8 @@ impl SpiNand {
                 return Some(state[0]);
             }
         }
+        // It has stopped answering: it is looked for, and unlocked, anew.
+        self.ready = false;
         None
     }
 
@@ -140,10 +171,26 @@ impl SpiNand {
         let [_, _, high, low] = page.to_be_bytes();
         order(&[command, 0, high, low]);
         watchdog::feed();
-        let state = self.wait();
-        // It has stopped answering: it is looked for, and unlocked, anew.
-        self.ready = state.is_some();
-        state
+        self.wait()
+    }
+
+    /// The same for one that changes the page, and what its status then says if it failed.
+    #[inline(never)]
+    fn change(&mut self, command: u8, page: u32, failed: u8) -> Result<(), WriteFailed> {
+        match self.on_page(command, page) {
+            Some(state) if state & failed == 0 => Ok(()),
+            _ => {
+                self.ready = false;
+                Err(WriteFailed)
+            }
+        }
+    }
+
+    /// Before anything that changes what is in the chip's buffer.
+    fn forget(&mut self) {
+        rest();
+        self.page = None;
+        self.ahead = NOTHING;
     }
 }
 
@@ -159,50 +206,70 @@ impl Nand for SpiNand {
         if !self.is_there() {
             return Err(Unreadable);
         }
-        match self.on_page(command::READ_PAGE, page) {
+        rest();
+        // Read already, and nothing has come between: whether it still answers is all there is to know.
+        let again = self.page == Some(page);
+        let state = if again {
+            self.wait()
+        } else {
+            self.forget();
+            self.on_page(command::READ_PAGE, page)
+        };
+        match state {
             Some(state) if state & status::UNCORRECTABLE == 0 => {
-                if cfg!(feature = "application") && state & status::MENDED != 0 {
+                if cfg!(feature = "application") && !again && state & status::MENDED != 0 {
                     MENDED.store(MENDED.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
                 }
+                self.page = Some(page);
                 Ok(())
             }
-            _ => Err(Unreadable),
+            _ => {
+                self.page = None;
+                Err(Unreadable)
+            }
         }
     }
 
     fn read(&mut self, column: u16, out: &mut [u8]) {
-        let [high, low] = column.to_be_bytes();
-        take(&[command::READ_BUFFER, high, low, 0], out);
+        rest();
+        let piece = (column.into(), out.len());
+        // SAFETY: DMA rests until the next fetch, when this is no longer used.
+        let ahead = unsafe { &*AHEAD.0.get() };
+        match ahead.get(..out.len()) {
+            Some(ahead) if self.ahead == piece => out.copy_from_slice(ahead),
+            _ => {
+                fetch(piece, out.as_mut_ptr());
+                rest();
+            }
+        }
+        let (start, length) = piece;
+        let next = (start + length, length);
+        self.ahead = NOTHING;
+        if READ_ON.contains(&length) && start + 2 * length <= NAND_PAGE {
+            fetch(next, AHEAD.0.get().cast());
+            self.ahead = next;
+        }
     }
 
     fn program(&mut self, page: u32, column: u16, data: &[u8]) -> Result<(), WriteFailed> {
         if !self.is_there() {
             return Err(WriteFailed);
         }
+        self.forget();
         let [high, low] = column.to_be_bytes();
         order(&[command::WRITE_ENABLE]);
         give(&[command::LOAD_BUFFER, high, low], data);
-        match self.on_page(command::PROGRAM, page) {
-            Some(state) if state & status::PROGRAM_FAILED == 0 => Ok(()),
-            _ => {
-                self.ready = false;
-                Err(WriteFailed)
-            }
-        }
+        self.change(command::PROGRAM, page, status::PROGRAM_FAILED)
     }
 
     fn erase(&mut self, block: u32) -> Result<(), WriteFailed> {
         if !self.is_there() {
             return Err(WriteFailed);
         }
+        self.forget();
         order(&[command::WRITE_ENABLE]);
-        match self.on_page(command::ERASE_BLOCK, block * NAND_BLOCK_PAGES) {
-            Some(state) if state & status::ERASE_FAILED == 0 => Ok(()),
-            _ => {
-                self.ready = false;
-                Err(WriteFailed)
-            }
-        }
+        let page = block * NAND_BLOCK_PAGES;
+        self.change(command::ERASE_BLOCK, page, status::ERASE_FAILED)
     }
 
     fn is_bad(&mut self, block: u32) -> bool {
@@ -229,69 +296,88 @@ fn deselect() {
 
 /// A command of these bytes alone.
 fn order(command: &[u8]) {
-    transfer(command, 0, 0, false);
+    begin(command);
+    deselect();
 }
 
 /// A command and the bytes that belong to it.
 fn give(command: &[u8], data: &[u8]) {
-    transfer(command, data.as_ptr() as u32, data.len(), false);
+    begin(command);
+    stream(data.as_ptr() as u32, data.len(), false);
+    rest();
 }
 
 /// A command and what is answered to it.
 fn take(command: &[u8], data: &mut [u8]) {
-    transfer(command, data.as_mut_ptr() as u32, data.len(), true);
+    begin(command);
+    stream(data.as_mut_ptr() as u32, data.len(), true);
+    rest();
 }
 
-/// Sends a command; then DMA sends the bytes at `address`, and puts what comes in their place when it is to `receive`.
-///
-/// It is done when this returns: the bytes are lent for no longer than the caller has them.
+/// Lets DMA fetch a piece of the chip's buffer. Until [`rest`] its place belongs to DMA.
 #[inline(never)]
-fn transfer(command: &[u8], address: u32, length: usize, receive: bool) {
-    // What was written to the bytes is in memory, and what is read of them later is read anew.
-    compiler_fence(Ordering::SeqCst);
+fn fetch((column, length): Piece, place: *mut u8) {
+    let [.., high, low] = column.to_be_bytes();
+    begin(&[command::READ_BUFFER, high, low, 0]);
+    stream(place as u32, length, true);
+}
+
+/// Selects the chip and sends it a command.
+#[inline(never)]
+fn begin(command: &[u8]) {
     select();
     for &byte in command {
         SPI1.dr().write(|w| w.set_dr(byte.into()));
         while !SPI1.sr().read().rxne() {}
         SPI1.dr().read();
     }
-    if length > 0 {
-        // While it answers, the NAND does not look at what is sent: the place of its answer serves.
-        stream(address, length, receive);
-    }
-    deselect();
-    compiler_fence(Ordering::SeqCst);
 }
 
-#[inline(always)]
+/// Lets DMA send the bytes at `address`, or put what comes in their place when it is to `receive`: while it answers, the
+/// NAND does not look at what is sent. Until [`rest`] the bytes belong to DMA.
+#[inline(never)]
 fn stream(address: u32, length: usize, receive: bool) {
-    let channels = [DMA1.ch(RECEIVE), DMA1.ch(SEND)];
-    for channel in channels {
+    // What was written to the bytes is in memory.
+    compiler_fence(Ordering::SeqCst);
+    let [receiving, sending] = [DMA1.ch(RECEIVE), DMA1.ch(SEND)];
+    for channel in [receiving, sending] {
         channel.par().write_value(SPI1.dr().as_ptr() as u32);
         channel.mar().write_value(address);
         channel.ndtr().write(|w| w.set_ndt(length as u16));
     }
-    let [receiving, sending] = channels;
+    if !receive {
+        // What comes meanwhile is taken as well, one byte over the other, so that the last says when all is over.
+        receiving.mar().write_value(AHEAD.0.get() as u32);
+    }
     SPI1.cr2().write(|w| {
-        w.set_rxdmaen(receive);
+        w.set_rxdmaen(true);
         w.set_txdmaen(true);
     });
     receiving.cr().write(|w| {
-        w.set_minc(true);
-        w.set_en(receive);
+        w.set_minc(receive);
+        w.set_en(true);
     });
     sending.cr().write(|w| {
         w.set_dir(Dir::FROM_MEMORY);
         w.set_minc(true);
         w.set_en(true);
     });
-    while channels[usize::from(!receive)].ndtr().read().ndt() > 0 {}
-    while !SPI1.sr().read().txe() || SPI1.sr().read().bsy() {}
-    for channel in channels {
-        channel.cr().write(|w| w.set_en(false));
+}
+
+/// Waits until DMA is done, and deselects the chip. Before its bus is used for something else, or stands still.
+#[inline(never)]
+pub(crate) fn rest() {
+    let receiving = DMA1.ch(RECEIVE);
+    // It cannot be asked before its clock runs.
+    if !RCC.ahbenr().read().dma1en() || !receiving.cr().read().en() {
+        return;
+    }
+    while receiving.ndtr().read().ndt() > 0 {}
+    for channel in [receiving, DMA1.ch(SEND)] {
+        channel.cr().write(|_| ());
     }
     SPI1.cr2().write(|_| ());
-    // What came while nothing was to be received: reading both registers forgets that it was too much.
-    SPI1.dr().read();
-    SPI1.sr().read();
+    deselect();
+    // What is read of the bytes later is read anew.
+    compiler_fence(Ordering::SeqCst);
 }

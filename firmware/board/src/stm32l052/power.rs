@@ -12,7 +12,7 @@ use stm32_metapac::{EXTI, Interrupt, PWR};
 use crate::clock::Clock;
 use crate::port::Port;
 use crate::rtc::{self, Rtc};
-use crate::watchdog;
+use crate::{nand, watchdog};
 
 /// The longest time in STOP at once, in milliseconds. The watchdog takes 4.7 s on the fastest LSI.
 const LONGEST_STOP: u64 = 4_000;
@@ -32,6 +32,7 @@ impl Power {
     ///
     /// At battery speed only; `rtc` and [`crate::inputs::Inputs`] were started.
     pub fn stop_until(&mut self, rtc: &Rtc, port: &Port, deadline: u64) {
+        nand::rest();
         EXTI.rtsr(0).modify(|w| w.set_line(rtc::WAKE_UP_LINE, true));
         EXTI.imr(0).modify(|w| w.set_line(rtc::WAKE_UP_LINE, true));
         while !port.is_awake() {

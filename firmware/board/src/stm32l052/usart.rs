@@ -18,6 +18,7 @@ use update::server::Line;
 use update::{MAX_DATA, MAX_PACKET};
 
 use crate::clock::Clock;
+use crate::crc_unit;
 use crate::inputs;
 use crate::oscillators::CORE_HERTZ;
 
@@ -90,6 +91,10 @@ pub struct Usart {
 
 impl Line for Usart {
     const WINDOW: u16 = MAX_DATA as u16;
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        crc_unit::crc32(bytes)
+    }
 
     fn set_baud_rate(&mut self, baud: u32) -> bool {
         let known = RATES.iter().position(|&rate| rate == baud);
@@ -197,8 +202,8 @@ impl Usart {
         false
     }
 
-    /// Looks whether the rate still is the computer's; to be called often.
-    pub fn poll(&mut self, clock: &Clock) {
+    /// Looks whether the rate still is the computer's; to be called often. There is nothing to say of packets.
+    pub fn poll(&mut self, clock: &Clock) -> bool {
         let now = clock.millis();
         if self.heard || self.divider == DIVIDERS[0] {
             self.heard = false;
@@ -207,6 +212,7 @@ impl Usart {
             self.next_divider = DIVIDERS[0];
             self.change_rate();
         }
+        false
     }
 
     /// Whether the bridge has power, and so a computer is there.
@@ -240,25 +246,23 @@ impl Usart {
         (length > 0).then_some(length)
     }
 
-    /// Hands over the beginning of `bytes`, if what was handed over before is on its way: how many bytes went.
+    /// Hands over a packet of this length, if the one before is on its way: whether it went.
     ///
-    /// To be called with no bytes as well: the rate is changed when there is nothing to send any more.
-    pub fn send(&mut self, bytes: &[u8]) -> usize {
+    /// To be called with length 0 as well: the rate is changed when there is nothing to send any more.
+    pub fn send(&mut self, packet: &[u8; PACKET], length: usize) -> bool {
         let channel = DMA1.ch(SEND);
         if channel.ndtr().read().ndt() != 0 {
-            return 0;
+            return false;
         }
-        if bytes.is_empty() {
+        if length == 0 {
             if self.next_divider != self.divider && USART2.isr().read().tc() {
                 self.change_rate();
             }
-            return 0;
+            return false;
         }
         channel.cr().write(|_| {});
         // SAFETY: DMA has fetched all of the packet before, and its channel is off.
-        let packet = unsafe { &mut *BUFFERS.packet.get() };
-        let length = bytes.len().min(PACKET);
-        packet[..length].copy_from_slice(&bytes[..length]);
+        unsafe { *BUFFERS.packet.get() = *packet };
         channel.par().write_value(USART2.tdr().as_ptr() as u32);
         channel.mar().write_value(BUFFERS.packet.get() as u32);
         channel.ndtr().write(|w| w.set_ndt(length as u16));
@@ -267,7 +271,7 @@ impl Usart {
             w.set_minc(true);
             w.set_en(true);
         });
-        length
+        true
     }
 
     /// USB lets the core sleep here. This board does not: while it is plugged in, the cable feeds it.

@@ -674,8 +674,7 @@ impl Logger {
                     }),
                 };
                 logger.started = program == Program::Application;
-                let mut server = Server::new();
-                server.set_program(program);
+                let server = Server::new(program);
                 logger.running = Some(Running { updater, server });
             });
         }
@@ -697,9 +696,10 @@ impl Logger {
                 return;
             };
             loop {
+                let idle = server.is_idle();
                 if let Some(room) = server.room() {
                     let length = bytes.len().min(room.len());
-                    if length == 0 {
+                    if length == 0 && idle {
                         break;
                     }
                     room[..length].copy_from_slice(&bytes[..length]);
@@ -707,9 +707,13 @@ impl Logger {
                     server.received(length);
                 }
                 updater.work(server);
-                answers.extend(server.outgoing());
-                let sent = server.outgoing().len();
-                server.sent(sent);
+                let packet = server.outgoing();
+                answers.extend(
+                    packet
+                        .iter()
+                        .flat_map(|(packet, length)| &packet[..*length]),
+                );
+                server.sent(packet.is_some());
             }
             restart = updater.restart_requested();
         });
