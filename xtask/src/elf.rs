@@ -53,6 +53,18 @@ struct Mark {
     code: bool,
 }
 
+/// Every symbol of a program as it is linked, with the hash in its name, and where it lies.
+///
+/// # Errors
+/// When it is no 32-bit ELF file.
+pub fn symbols(file: &[u8]) -> Result<Vec<(String, u64)>> {
+    let elf = ElfFile32::<Endianness>::parse(file).context("not a 32-bit ELF file")?;
+    let symbols = elf.symbols();
+    symbols
+        .map(|symbol| Ok((symbol.name()?.to_owned(), symbol.address())))
+        .collect()
+}
+
 impl Elf {
     /// Reads a linked 32-bit program.
     ///

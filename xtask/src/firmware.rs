@@ -12,7 +12,7 @@ use protocol::device::{
 use protocol::image::{HEADER_SIZE, Version};
 use sha2::{Digest, Sha256};
 
-use crate::elf::Elf;
+use crate::elf::{self, Elf};
 use crate::hex;
 use crate::image::{self, Description};
 use crate::keys::SigningKey;
@@ -311,6 +311,30 @@ pub fn build_shifted(project: &Project, release: &Release, by: u32) -> Result<(V
     let file = cargo_build(project, "logger", release.features, &public_key, &link)?;
     let program = flash_at(&Elf::parse(&file)?, SLOT + u32::from(HEADER_SIZE))?;
     Ok((file, program))
+}
+
+/// Builds both programs of the logger in another folder, and compares them with what [`build`] made here: by their symbols
+/// as well, for these decide where everything lies, even where it came out the same by chance.
+///
+/// # Errors
+/// When one does not build, or is another program there.
+pub fn compare_with_another_folder(project: &Project) -> Result<()> {
+    let copy = project.copy_for_firmware()?;
+    let public_key = project.firmware_build().join("public-key");
+    let newest = &RELEASES[1];
+    for (name, package, features) in [
+        ("bootloader".into(), "bootloader", [LD_1.chip].as_slice()),
+        (newest.name(&LD_1), LD_1.application, newest.features),
+    ] {
+        let there = cargo_build(&copy, package, features, &public_key, &[])?;
+        let here = fs::read(project.firmware_files().join(format!("{name}.elf")))?;
+        ensure!(
+            Elf::parse(&here)?.flash()? == Elf::parse(&there)?.flash()?
+                && elf::symbols(&here)? == elf::symbols(&there)?,
+            "{name} is another program when it is built in another folder"
+        );
+    }
+    Ok(())
 }
 
 /// The file for a logger that comes from production, if it was built already.

@@ -52,6 +52,21 @@ impl Project {
         Ok(Self { root, cache })
     }
 
+    /// Copies what the firmware is built from, and what Cargo wants to see of the computers' workspace, to another folder.
+    ///
+    /// # Errors
+    /// Those of the file system, with the path.
+    pub fn copy_for_firmware(&self) -> Result<Self> {
+        let root = self.root.join("target/another folder");
+        for name in ["firmware", "host", "src", "Cargo.toml"] {
+            copy(&self.root.join(name), &root.join(name))?;
+        }
+        Ok(Self {
+            root,
+            cache: self.cache.clone(),
+        })
+    }
+
     /// Where tools live that set-up installs for this project alone.
     pub fn cache(&self) -> &Path {
         &self.cache
@@ -203,6 +218,22 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     fs::write(path, bytes).with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Copies a file, or a folder but for what Cargo has built there. What is equal already is left alone.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let unreadable = || format!("could not read {}", from.display());
+    if from.is_file() {
+        return write(to, &fs::read(from).with_context(unreadable)?);
+    }
+    fs::create_dir_all(to).with_context(|| format!("could not make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(unreadable)? {
+        let name = entry.with_context(unreadable)?.file_name();
+        if name != "target" {
+            copy(&from.join(&name), &to.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -34,8 +34,7 @@ pub enum Suite {
 }
 
 /// Crates of the main workspace that the unit tests cover.
-const HOST_CRATES: [&str; 8] = [
-    "logdock-protocol",
+const HOST_CRATES: [&str; 7] = [
     "logdock-host",
     "helper",
     "logdock-cli",
@@ -45,7 +44,7 @@ const HOST_CRATES: [&str; 8] = [
     "xtask",
 ];
 /// Crates of the firmware that run on this computer, too.
-const PORTABLE_FIRMWARE: [&str; 3] = ["log", "signature", "update"];
+const PORTABLE_FIRMWARE: [&str; 4] = ["log", "protocol", "signature", "update"];
 /// Crates of the firmware that run on the logger alone.
 const DEVICE_FIRMWARE: [&str; 3] = ["board", "bootloader", "logger"];
 /// The same for the board with an STM32F072.
@@ -306,6 +305,11 @@ fn test_firmware(project: &Project) -> Result<Tally> {
     let report = firmware::build(project, None)?;
     report.print(false);
     let mut tally = report.tally();
+    let compared = firmware::compare_with_another_folder(project);
+    if let Err(error) = &compared {
+        println!("{error:#}");
+    }
+    tally.check(compared.is_ok());
 
     let imgtool = judge(project, "imgtool");
     let verify = |key: &str, image: &Path| {
