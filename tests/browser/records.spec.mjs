@@ -74,7 +74,8 @@ async function memory(started, page) {
     .filter(({ type }) => type === 'renderer')
     .map(({ id }) => Number(readFileSync(`/proc/${id}/status`, 'utf8').match(/RssAnon:\s+(\d+)/)[1]));
   const worker = page.workers().find((worker) => worker.url().includes('helper'));
-  const helper = await worker.evaluate(async () => (await started).memory.buffer.byteLength);
+  // The program that is there already.
+  const helper = await worker.evaluate(async () => (await wasm_bindgen()).memory.buffer.byteLength);
   // The others are the browser's own, and those that it keeps ready.
   return { page: Math.max(...kilobytes) / 1024, helper: helper / 2 ** 20 };
 }
