@@ -1,22 +1,28 @@
 // Prints the figures of the page in headless Chromium as `name value unit goal`: its weight, how fast a tab reads a
-// large .hex, and how fast the virtual logger runs in one. It fails on none of them.
+// large .hex, how fast the virtual logger runs in one, and how smoothly a month of records comes and is moved about. It
+// fails on none of them.
 import { gzipSync } from 'node:zlib';
-import { chromium as playwright } from '@playwright/test';
+import { Device } from './device.mjs';
+import { launch } from './launch.mjs';
 import { LoggerPage, VirtualLogger } from './logger-page.mjs';
-import { chromium, dist, firmwareFile } from './places.mjs';
+import { dist, firmwareFile } from './places.mjs';
+import { RecordsPage, most, watchTasks } from './records-page.mjs';
 import { serve } from './server.mjs';
 
 const figure = (name, value, unit, goal) => console.log(`${name} ${value} ${unit} ${goal}`);
 const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 const server = await serve(dist);
-const browser = await playwright.launch({ executablePath: chromium, args: ['--no-sandbox', '--disable-gpu'] });
+const { browser, chooser } = await launch();
 try {
   const page = await browser.newPage();
   await weigh(page, server.url);
   await read(page, server.url);
   await run(page, server.url);
+  await page.close();
+  await month(server.url);
 } finally {
+  chooser.close();
   await browser.close();
   await server.close();
 }
@@ -86,4 +92,30 @@ async function run(page) {
   await logger.startButton.click();
   await logger.step('confirmed').and(page.locator('[data-state=done]')).waitFor({ timeout: 60_000 });
   figure('virtual-logger-updating', speed(start, await clock()).toFixed(1), 'x', '>=4');
+}
+
+/** A month of records, from a logger on a serial port: what holds up the page while they come, and while they are moved. */
+async function month(url) {
+  const device = await Device.startWithMonth();
+  const page = await browser.newPage();
+  await page.goto(url);
+  await page.evaluate(() => navigator.serial.getPorts());
+  await device.pace(4);
+  await device.plug();
+  const records = new RecordsPage(page, chooser);
+  await records.connect();
+  await records.open();
+  const whole = await watchTasks(page);
+  await records.button('Read the records').click();
+  while ((await records.percent()) < 100) await page.waitForTimeout(500);
+  figure('month-coming-longest-task', (await whole()).tasks.at(-1).toFixed(1), 'ms', '<=50');
+  await records.button('Come closer').click();
+  const moved = await watchTasks(page);
+  const apart = await records.moveAbout();
+  const { tasks, frames } = await moved();
+  const [seen, time] = [apart.length, apart.reduce((sum, each) => sum + each, 0)];
+  figure('a-million-records-moved', ((1000 * seen) / time).toFixed(1), 'frames/s', '>=59');
+  figure('a-million-records-frame', most(frames).toFixed(1), 'ms', '<=16');
+  figure('a-million-records-longest-task', tasks.at(-1).toFixed(1), 'ms', '<=50');
+  await device.stop();
 }

@@ -2,9 +2,11 @@
 // What a test learns here comes from the device's memory, never from the page.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
-import { firmware, virtual } from './places.mjs';
+import { firmware, month, virtual } from './places.mjs';
 
 /** Where the application's image begins in flash. */
 const SLOT = 0x0800_7000;
@@ -26,6 +28,20 @@ export class Device {
    */
   static async start(file = 'factory-1.0.0.hex', options = []) {
     const device = new Device(file, options);
+    await device.status();
+    return device;
+  }
+
+  /** One that recorded for a month. It works on copies of what it remembers, which go with it. */
+  static async startWithMonth() {
+    const folder = mkdtempSync(join(tmpdir(), 'logdock-month-'));
+    const options = ['nand', 'eeprom'].flatMap((memory) => {
+      const copy = join(folder, `month.${memory}`);
+      copyFileSync(join(month, `month.${memory}`), copy);
+      return [`--${memory}`, copy];
+    });
+    const device = new Device('factory-1.0.0.hex', options);
+    device.#child.once('close', () => rmSync(folder, { recursive: true }));
     await device.status();
     return device;
   }

@@ -1,24 +1,9 @@
 // What each test gets: a fresh browser that knows no device, a fresh logger, and the page.
-import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import { test as base, chromium as playwrightChromium, expect } from '@playwright/test';
-import { Chooser, flags } from './chooser.mjs';
+import { test as base, expect } from '@playwright/test';
 import { Device } from './device.mjs';
-import { chromium, dist } from './places.mjs';
+import { launch } from './launch.mjs';
+import { dist } from './places.mjs';
 import { serve } from './server.mjs';
-
-// What a computer without network and without a screen needs.
-const QUIET = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  // An address that counts as elsewhere: what comes from there does not come from this computer.
-  '--host-resolver-rules=MAP elsewhere.test 127.0.0.1',
-];
 
 export const test = base.extend({
   /** The folder that is served as the page. */
@@ -55,14 +40,7 @@ export const test = base.extend({
   unprivileged: [false, { option: true }],
 
   started: async ({ viewport, colorScheme, locale, serviceWorkers, reducedMotion, unprivileged }, use) => {
-    const port = await freePort();
-    const executablePath = unprivileged ? fileURLToPath(new URL('./unprivileged.sh', import.meta.url)) : chromium;
-    const browser = await playwrightChromium.launch({
-      executablePath,
-      args: [...QUIET, ...flags(port)],
-      env: { ...process.env, LOGDOCK_CHROMIUM: chromium },
-    });
-    const chooser = await Chooser.connect(port);
+    const { browser, chooser } = await launch(unprivileged);
     const context = await browser.newContext({ viewport, colorScheme, locale, serviceWorkers, reducedMotion });
     await use({ chooser, context });
     chooser.close();
@@ -87,11 +65,3 @@ export const test = base.extend({
 });
 
 export { expect };
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -1,14 +1,13 @@
 // Records come into this browser whole and once, are drawn, and leave it as the command line would write them. The logger
 // holds a month of what its sensors were told, recorded by its own firmware (tests/src/bin/month.rs).
 import AxeBuilder from '@axe-core/playwright';
-import { copyFileSync, createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createReadStream, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Device } from './device.mjs';
 import { expect, test as base } from './fixtures.mjs';
-import { LoggerPage } from './logger-page.mjs';
 import { month } from './places.mjs';
+import { RecordsPage, most, watchTasks } from './records-page.mjs';
 
 /** How often power failed in the month. */
 const CUTS = 2;
@@ -17,45 +16,7 @@ const LONGEST = 50;
 /** Milliseconds that are there for a frame. */
 const FRAME = 1000 / 60;
 /** What the page's memory may grow by from the first quarter of a month to its end, in MB; see `memory`. */
-const GROWTH = 6;
-
-class RecordsPage extends LoggerPage {
-  constructor(page, chooser) {
-    super(page, chooser);
-    this.card = page.getByRole('region', { name: 'Records' });
-    this.chart = page.getByRole('application', { name: 'Chart of the records' });
-    this.copy = this.fact('copy');
-  }
-
-  button(name) {
-    return this.card.getByRole('button', { name, exact: true });
-  }
-
-  async open() {
-    await this.tab('Records').click();
-    await expect(this.card).toBeVisible();
-  }
-
-  /** How far copying is, in percent; 100 when there is nothing more to copy. */
-  async percent() {
-    const bars = this.card.getByRole('progressbar');
-    return bars.evaluateAll(([bar]) => Number(bar?.getAttribute('aria-valuenow') ?? 100));
-  }
-
-  /** How many records are in this browser. */
-  async copied() {
-    const [number] = (await this.copy.innerText()).match(/^[\d\u202f]+/) ?? ['0'];
-    return Number(number.replaceAll(/\D/g, ''));
-  }
-
-  /** Saves a table; gives its file. */
-  async save(name) {
-    const saving = this.page.waitForEvent('download', { timeout: 420_000 });
-    await this.button(name).click();
-    const saved = await saving;
-    return { name: saved.suggestedFilename(), path: await saved.path() };
-  }
-}
+const GROWTH = 8;
 
 const test = base.extend({
   records: async ({ page, chooser }, use) => use(new RecordsPage(page, chooser)),
@@ -63,19 +24,8 @@ const test = base.extend({
 
 /** A logger that recorded for a month. */
 const withMonth = test.extend({
-  folder_of_month: async ({}, use) => {
-    const folder = mkdtempSync(join(tmpdir(), 'logdock-month-'));
-    for (const name of ['month.nand', 'month.eeprom']) copyFileSync(join(month, name), join(folder, name));
-    await use(folder);
-    rmSync(folder, { recursive: true });
-  },
-  device: async ({ folder_of_month: folder }, use) => {
-    const device = await Device.start('factory-1.0.0.hex', [
-      '--nand',
-      join(folder, 'month.nand'),
-      '--eeprom',
-      join(folder, 'month.eeprom'),
-    ]);
+  device: async ({}, use) => {
+    const device = await Device.startWithMonth();
     await use(device);
     await device.stop();
     expect(device.halts, 'the firmware never made the chip stop').toEqual([]);
@@ -91,54 +41,6 @@ function told() {
 /** Every line of a table, in cells. */
 async function* rows(path) {
   for await (const line of createInterface({ input: createReadStream(path) })) yield line.split(',');
-}
-
-/**
- * Watches what holds up the page; gives a function that ends that and says how long each task took, and how long the page's
- * part of each frame, in milliseconds and from the shortest to the longest.
- *
- * The emulated logger, the helper and the browser itself share the processors with the page, and these may be another
- * computer's too: a task that waits for one takes long by the clock, and one that the whole computer is stopped in takes
- * long by the thread's own clock. The page has its part in what both say.
- */
-async function watchTasks(page) {
-  const browser = page.context().browser();
-  await browser.startTracing(page, { categories: ['toplevel', 'cc'] });
-  return async () => {
-    const { traceEvents } = JSON.parse(await browser.stopTracing());
-    const isMain = ({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain';
-    const thread = ({ pid, tid }) => `${pid}.${tid}`;
-    const mains = new Set(traceEvents.filter(isMain).map(thread));
-    const events = traceEvents.filter((event) => event.tdur && mains.has(thread(event)));
-    const times = (events) => events.map(({ dur, tdur }) => Math.min(dur, tdur) / 1000).sort((a, b) => a - b);
-    expect(events.length, 'tasks were seen').toBeGreaterThan(100);
-    const frames = times(events.filter(({ name }) => name === 'ProxyMain::BeginMainFrame'));
-    expect(frames.length, 'frames were seen').toBeGreaterThan(10);
-    return { tasks: times(events), frames };
-  };
-}
-
-/** What is not exceeded by 19 of 20. */
-const most = (sorted) => sorted[Math.floor(sorted.length * 0.95)];
-
-/** Milliseconds from each frame to the next, from now until the function that it gives is called. */
-async function watchFrames(page) {
-  const watched = await page.evaluateHandle(() => {
-    const watched = { apart: [], ended: false };
-    let before;
-    const look = (now) => {
-      if (before) watched.apart.push(now - before);
-      before = now;
-      if (!watched.ended) requestAnimationFrame(look);
-    };
-    requestAnimationFrame(look);
-    return watched;
-  });
-  return () =>
-    watched.evaluate((watched) => {
-      watched.ended = true;
-      return watched.apart.sort((a, b) => a - b);
-    });
 }
 
 /** Has page and Workers let go of what nobody holds any more. */
@@ -172,7 +74,8 @@ async function memory(started, page) {
     .filter(({ type }) => type === 'renderer')
     .map(({ id }) => Number(readFileSync(`/proc/${id}/status`, 'utf8').match(/RssAnon:\s+(\d+)/)[1]));
   const worker = page.workers().find((worker) => worker.url().includes('helper'));
-  const helper = await worker.evaluate(async () => (await started).memory.buffer.byteLength);
+  // The program that is there already.
+  const helper = await worker.evaluate(async () => (await wasm_bindgen()).memory.buffer.byteLength);
   // The others are the browser's own, and those that it keeps ready.
   return { page: Math.max(...kilobytes) / 1024, helper: helper / 2 ** 20 };
 }
@@ -244,21 +147,12 @@ withMonth('a month comes into the browser once, and leaves it as the sensors wer
   expect(came, 'nothing comes twice').toBeLessThan(kept * 1.08 + 1);
 
   // A million records are moved about, and come closer: whether that is smooth.
-  const caption = records.card.locator('caption');
-  const shown = async () => Number((await caption.innerText()).match(/^[\d\u202f]+/)[0].replaceAll(/\D/g, ''));
+  const copied = await records.copied();
   await records.button('Come closer').click();
-  await expect.poll(shown).toBeLessThan((await records.copied()) * 0.8);
-  expect(await shown()).toBeGreaterThan(1_000_000);
-  const box = await records.chart.boundingBox();
-  const [x, y] = [box.x + box.width / 2, box.y + 100];
+  await expect.poll(() => records.shown()).toBeLessThan(copied * 0.8);
+  expect(await records.shown()).toBeGreaterThan(1_000_000);
   ended = await watchTasks(page);
-  const framesEnded = await watchFrames(page);
-  await page.mouse.move(x, y);
-  await page.mouse.down();
-  for (let step = 0; step < 120; step++) await page.mouse.move(x - 2 * (step < 60 ? step : 120 - step), y);
-  await page.mouse.up();
-  for (let step = 0; step < 60; step++) await page.mouse.wheel(0, step < 30 ? -40 : 40);
-  const apart = await framesEnded();
+  const apart = await records.moveAbout();
   const { tasks, frames } = await ended();
   console.log(
     `moving about: ${apart.length} frames, ${most(apart).toFixed(1)} ms apart at most but for one of 20; ` +
@@ -321,22 +215,21 @@ withMonth('a month comes into the browser once, and leaves it as the sensors wer
 /** Records that a logger gathers before it writes them. */
 const WRITTEN = 39;
 
-/** A logger out of the box, connected, with its records looked at. */
+/** A logger out of the box, connected, with its records looked at: more than `least` of them. */
 async function begin(device, records, least = 4) {
+  // As time would make them, only sooner.
+  await device.pace(32);
   await device.plug();
   await records.connect();
   await records.open();
   await expect.poll(() => records.records(), { timeout: 60_000 }).toBeGreaterThan(least);
+  await device.pace(1);
   await records.button('Read the records').click();
   await expect.poll(() => records.copied()).toBeGreaterThan(least);
 }
 
 /** The same, with so many records that the logger has written some to its memory: that can be erased, and outlives it. */
-async function beginWithWritten(device, records) {
-  await device.pace(8);
-  await begin(device, records, WRITTEN + 6);
-  await device.pace(1);
-}
+const beginWithWritten = (device, records) => begin(device, records, WRITTEN + 6);
 
 test('what is recorded now comes by itself, and is there at the next visit', async ({ page, device, records }) => {
   await beginWithWritten(device, records);
@@ -393,8 +286,7 @@ test('the chart goes by mouse and by fingers', async ({ page, device, records })
   await beginWithWritten(device, records);
   // What comes meanwhile would change the count.
   await device.unplug();
-  const caption = records.card.locator('caption');
-  const shown = async () => Number((await caption.innerText()).match(/^\d+/)[0]);
+  const shown = () => records.shown();
   await expect.poll(shown).toBeGreaterThan(WRITTEN);
   const all = await shown();
   await records.chart.scrollIntoViewIfNeeded();

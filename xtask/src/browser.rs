@@ -32,21 +32,24 @@ exec \"$@\"";
 pub fn test(project: &Project) -> Result<Tally> {
     build_page(project)?;
     build_virtual_logger(project)?;
-    let month = recorded_month(project)?;
-    let chromium = setup::browser(project).context("no browser was found")?;
     let firefox = setup::firefox(project).context("no Firefox was found")?;
-
     let mut tests = private(project)?;
-    tests
-        .current_dir(project.browser_tests())
+    surrounded(&mut tests, project)?
         .args(["playwright", "test"])
+        .env("LOGDOCK_FIREFOX", firefox);
+    count(&mut tests, read_playwright)
+}
+
+/// The same command, told where page, loggers and Chromium are.
+fn surrounded<'a>(command: &'a mut Command, project: &Project) -> Result<&'a mut Command> {
+    let chromium = setup::browser(project).context("no browser was found")?;
+    Ok(command
+        .current_dir(project.browser_tests())
         .env("LOGDOCK_DIST", project.dist())
         .env("LOGDOCK_FIRMWARE", project.firmware_files())
         .env("LOGDOCK_VIRTUAL", project.virtual_logger())
-        .env("LOGDOCK_MONTH", month)
-        .env("LOGDOCK_CHROMIUM", chromium)
-        .env("LOGDOCK_FIREFOX", firefox);
-    count(&mut tests, read_playwright)
+        .env("LOGDOCK_MONTH", recorded_month(project)?)
+        .env("LOGDOCK_CHROMIUM", chromium))
 }
 
 /// Prints the figures of the built page in a browser.
@@ -54,14 +57,9 @@ pub fn test(project: &Project) -> Result<Tally> {
 /// # Errors
 /// When there is no browser, or a measurement does not come to its end.
 pub fn measure(project: &Project) -> Result<()> {
-    let chromium = setup::browser(project).context("no browser was found")?;
-    run(project
-        .command("node")
-        .current_dir(project.browser_tests())
-        .arg("bench.mjs")
-        .env("LOGDOCK_DIST", project.dist())
-        .env("LOGDOCK_FIRMWARE", project.firmware_files())
-        .env("LOGDOCK_CHROMIUM", chromium))
+    build_virtual_logger(project)?;
+    let mut bench = private(project)?;
+    run(surrounded(&mut bench, project)?.args(["node", "bench.mjs"]))
 }
 
 /// Builds the page as it is published.
