@@ -57,8 +57,16 @@ test('another language is chosen, and remembered', async ({ page, device, choose
   await expect(logger.fact('state')).toHaveText('Enregistre');
   await logger.drop('logger-1.1.0.bin', Buffer.alloc(0));
   await expect(page.getByRole('alert')).toContainText('Le fichier est vide.');
+  // Numbers are written and read as that language writes them.
+  await logger.tab('Réglages').click();
+  const interval = page.getByLabel('Interval');
+  await expect(interval).toHaveValue('1,0');
+  await interval.fill('2,5');
+  await page.getByRole('button', { name: 'Écrire dans l’enregistreur' }).click();
+  await expect(page.getByRole('status').filter({ hasText: 'Réglages écrits' })).toBeVisible();
   await page.getByRole('combobox', { name: 'Langue' }).selectOption('en');
-  await expect(page.getByRole('tab', { name: 'Settings' })).toBeVisible();
+  await logger.tab('Settings').click();
+  await expect(interval).toHaveValue('2.5');
 });
 
 test.describe('in a browser that asks for French', () => {

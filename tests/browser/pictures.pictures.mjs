@@ -82,6 +82,7 @@ for (const [width, height] of [
           await page.getByRole('application', { name: say('Chart of the records') }).focus();
           await page.keyboard.press('End');
           await expect(page.locator('.readout')).toContainText(/\d/);
+          await expect(page.locator('.lines caption')).toContainText(/[1-9]/);
           await picture('8-records');
           await page.getByText(say('Details for a bug report')).click();
           await device.unplug();

@@ -33,9 +33,9 @@ pub fn kilobytes(bytes: u32) -> String {
     say!("{size} KB", size = decimal(f64::from(bytes) / 1024.0, 1))
 }
 
-/// A time in seconds, such as `0.02 s` or `3.1 s`.
+/// A time in seconds, such as `0.02 s` or `3.1 s`; what took any time took a hundredth.
 pub fn seconds(time: f64) -> String {
-    match time {
+    match time.max(0.01) {
         ..0.1 => [&decimal(time, 2), " s"].concat(),
         ..100.0 => [&decimal(time, 1), " s"].concat(),
         _ => [&decimal(time / 60.0, 0), " min"].concat(),

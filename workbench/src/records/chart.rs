@@ -17,7 +17,7 @@ use ui::signal::{Changes, Signal};
 use ui::task::spawn;
 use ui::text::say;
 use ui::time::timer;
-use ui::words::{count, decimal};
+use ui::words::{count, decimal, with_mark};
 use wasm_bindgen::prelude::*;
 use web_sys::{Event, HtmlCanvasElement, KeyboardEvent, PointerEvent, WheelEvent};
 
@@ -600,7 +600,8 @@ impl Chart {
                         1 => [" (", &say!("alarm"), ")"].concat(),
                         _ => String::new(),
                     };
-                    words.push([&series.name, " ", value, &unit, &alarm].concat());
+                    let value = with_mark(value.clone());
+                    words.push([&series.name, " ", &value, &unit, &alarm].concat());
                 }
             }
         });
