@@ -15,7 +15,7 @@ use host::conversation::TalkError;
 use host::device::Device;
 use host::update::{Progress, UpdateError, Upload};
 use js_sys::{Array, Uint8Array};
-use protocol::device::{HeldImage, Program, SerialNumber};
+use protocol::device::{HeldImage, Outcome, Program, SerialNumber};
 use protocol::image::{Digest, Version};
 use protocol::record::Status;
 use virtual_logger_messages::{Command, Event};
@@ -1115,7 +1115,8 @@ impl Page {
 }
 
 impl Logger {
-    /// Goes on with it when its logger is there and takes the file still.
+    /// Goes on with it when its logger is there and takes the file still. What the logger has taken back meanwhile is not
+    /// tried again unasked.
     fn go_on_with_update(self, device: &Device) {
         let serial = device.serial.to_string();
         let page = self.page;
@@ -1124,7 +1125,11 @@ impl Logger {
         }
         page.unfinished
             .update(|serials| serials.retain(|other| *other != serial));
-        if self.takes_new() {
+        let is_taken_back = matches!(
+            (device.outcome, page.whole_file()),
+            (Outcome::Reverted(version), Some((file, _))) if version == file.upload.version
+        );
+        if self.takes_new() && !is_taken_back {
             self.order(Order::Update);
         }
         page.remember_updates();

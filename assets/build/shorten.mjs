@@ -1,6 +1,6 @@
-// Gives what WebAssembly of the page and of the workbench imports short names, in the programs and in the scripts beside
-// them: wasm-bindgen's are long and end in digits that do not compress, a twentieth of all that a first visit loads. Then
-// says every script and style in fewer characters. Runs after each build, before dist/ is replaced. It must never change
+// Gives what WebAssembly of the page and of the workbench imports and exports short names, in the programs and in the
+// scripts beside them: wasm-bindgen's are long and end in digits that do not compress, a twentieth of all that a first
+// visit loads. Then says every script and style in fewer characters. Runs after each build, before dist/ is replaced. It must never change
 // what they do, and fails when one of the names is not in both files.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,81 +10,89 @@ import { minify } from '../../tests/browser/node_modules/terser/main.js';
 const folder = process.env.TRUNK_STAGING_DIR;
 if (!folder) throw new Error('TRUNK_STAGING_DIR is not set: this is run by trunk');
 
-/** Section of imports (WebAssembly, Binary Format, 5.5.5). */
+/** Sections (WebAssembly, Binary Format, 5.5). */
 const IMPORTS = 2;
+const EXPORTS = 7;
 /** Kind of an import that is a function; wasm-bindgen's programs import nothing else. */
 const FUNCTION = 0;
 
 const uleb = (value) => (value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...uleb(value >>> 7)]);
 const text = (value) => [...uleb(value.length), ...Buffer.from(value)];
+const short = (index) => `_${index.toString(36)}`;
 
 class Reader {
-  constructor(bytes, at) {
+  constructor(bytes) {
     this.bytes = bytes;
-    this.at = at;
+    this.at = 0;
+  }
+  byte() {
+    return this.bytes[this.at++];
   }
   number() {
     let value = 0;
     for (let shift = 0; ; shift += 7) {
-      const byte = this.bytes[this.at++];
+      const byte = this.byte();
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) return value;
     }
   }
-  text() {
-    const length = this.number();
+  take(length) {
     this.at += length;
-    return this.bytes.toString('latin1', this.at - length, this.at);
+    return this.bytes.subarray(this.at - length, this.at);
+  }
+  text() {
+    return this.take(this.number()).toString('latin1');
   }
 }
 
 function shorten(wasm) {
   const script = wasm.replace('_bg.wasm', '.js');
-  const bytes = readFileSync(join(folder, wasm));
-  const reader = new Reader(bytes, 8);
-  let start = 0;
-  let content = 0;
-  let id = -1;
-  while (id !== IMPORTS) {
-    start = reader.at;
-    id = bytes[reader.at++];
-    const length = reader.number();
-    content = reader.at;
-    reader.at += length;
-  }
-  const end = reader.at;
-  reader.at = content;
-
-  const names = new Map();
-  const modules = new Set();
-  const shortened = [];
-  const count = reader.number();
-  for (let index = 0; index < count; index++) {
-    modules.add(reader.text());
-    const name = reader.text();
-    if (bytes[reader.at++] !== FUNCTION) throw new Error(`${name} is imported, and is no function`);
-    names.set(name, `_${index.toString(36)}`);
-    shortened.push(...text('.'), ...text(names.get(name)), FUNCTION, ...uleb(reader.number()));
-  }
-  const section = [...uleb(count), ...shortened];
-  writeFileSync(
-    join(folder, wasm),
-    Buffer.concat([
-      bytes.subarray(0, start),
-      Buffer.from([IMPORTS, ...uleb(section.length), ...section]),
-      bytes.subarray(end),
-    ]),
-  );
-
   let source = readFileSync(join(folder, script), 'utf8');
-  for (const [name, short] of names) {
-    if (!source.includes(` ${name}:`)) throw new Error(`${script} has no ${name}`);
-    source = source.replace(` ${name}:`, ` ${short}:`);
+  const replace = (long, other) => {
+    if (!source.includes(long)) throw new Error(`${script} has no ${long}`);
+    source = source.replaceAll(long, other);
+  };
+
+  const imports = (reader) => {
+    const modules = new Set();
+    const count = reader.number();
+    const entries = Array.from({ length: count }, (_, index) => {
+      modules.add(reader.text());
+      const name = reader.text();
+      if (reader.byte() !== FUNCTION) throw new Error(`${name} is imported, and is no function`);
+      replace(` ${name}:`, ` ${short(index)}:`);
+      return [...text('.'), ...text(short(index)), FUNCTION, ...uleb(reader.number())];
+    });
+    for (const module of modules) replace(`"${module}"`, '"."');
+    return [...uleb(count), ...entries.flat()];
+  };
+
+  // What the script does not use is exported no more.
+  const exports = (reader) => {
+    const entries = [];
+    for (let count = reader.number(); count > 0; count--) {
+      const name = reader.text();
+      const what = [reader.byte(), ...uleb(reader.number())];
+      const used = new RegExp(`\\bwasm\\.${name}\\b`, 'g');
+      if (!used.test(source)) continue;
+      const other = short(entries.length);
+      source = source.replace(used, `wasm.${other}`);
+      entries.push([...text(other), ...what]);
+    }
+    return [...uleb(entries.length), ...entries.flat()];
+  };
+
+  const program = new Reader(readFileSync(join(folder, wasm)));
+  const parts = [program.take(8)];
+  while (program.at < program.bytes.length) {
+    const id = program.byte();
+    const content = program.take(program.number());
+    const change = { [IMPORTS]: imports, [EXPORTS]: exports }[id];
+    const changed = change ? Buffer.from(change(new Reader(content))) : content;
+    parts.push(Buffer.from([id, ...uleb(changed.length)]), changed);
   }
-  for (const module of modules) {
-    if (!source.includes(`"${module}"`)) throw new Error(`${script} gives no ${module}`);
-    source = source.replace(`"${module}"`, '"."');
-  }
+  writeFileSync(join(folder, wasm), Buffer.concat(parts));
+
   // What only a deprecated way to load the program needs.
   const unused = /^function initSync[^]*?^}\n|^ *console\.warn\(.*\n/gm;
   source = source.replace(unused, '').replace('initSync, ', '');

@@ -46,7 +46,11 @@ test('firmware that nobody confirmed was taken back, and the page says so', asyn
   expect((await device.image()).version).toBe('1.0.0');
   const logger = await comeBack(page, chooser, site);
   await expect(page.getByText('1.1.0 did not start properly; 1.0.0 was put back.')).toBeVisible();
+  // The file is there still, but it is not tried again unasked: a page that did would have begun by then.
+  await page.waitForTimeout(3000);
+  await expect(logger.startButton).toBeVisible();
   await expect(logger.fact('firmware')).toHaveText('1.0.0');
+  expect((await device.image()).version).toBe('1.0.0');
 });
 
 /** The update to 1.1.0, and then as many starts without a healthy run as bring the logger into update mode. */
