@@ -311,9 +311,42 @@ pub fn describe(kind: &Kind) -> String {
 }
 
 /// A setting of a channel: of each, 0 says whether it is recorded, 1 is its name, 2 its unit, 3 its gain in
-/// ten-thousandths, 4 its offset in thousandths of the unit.
+/// ten-thousandths, 4 its offset in thousandths of the unit, 5 which values are marked (none, above, below), 6 beyond which
+/// threshold in thousandths of the unit.
 pub fn of_channel(channel: Channel, place: u16) -> SettingId {
     SettingId(0x100 + 0x10 * channel as u16 + place)
+}
+
+/// Which values of a channel are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// Those below the threshold, not those above it.
+    pub is_below: bool,
+    /// In thousandths of the channel's unit.
+    pub threshold: i32,
+}
+
+impl Alarm {
+    /// What a logger with these settings marks of a channel; none when it marks nothing.
+    pub fn of_settings(channel: Channel, settings: &[Setting]) -> Option<Alarm> {
+        let value = |place| {
+            let id = of_channel(channel, place);
+            let setting = settings.iter().find(|setting| setting.id == id)?;
+            Some(&setting.value)
+        };
+        let is_below = match value(5)? {
+            Value::Choice(1) => false,
+            Value::Choice(2) => true,
+            _ => return None,
+        };
+        match value(6)? {
+            Value::Number(threshold) => Some(Alarm {
+                is_below,
+                threshold: *threshold,
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// One setting of a settings file: a JSON object with these three under these names. The file is an object with
@@ -467,6 +500,30 @@ pub fn read_time(text: &str) -> Option<Option<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_logger_marks_is_read_from_its_settings() {
+        let marked = |choice| {
+            let setting = |place, value| Setting {
+                id: of_channel(Channel::Temperature, place),
+                group: "Temperature".into(),
+                name: String::new(),
+                help: String::new(),
+                kind: Kind::Time,
+                value,
+            };
+            let settings = [
+                setting(5, Value::Choice(choice)),
+                setting(6, Value::Number(-2500)),
+            ];
+            assert_eq!(Alarm::of_settings(Channel::Supply, &settings), None);
+            Alarm::of_settings(Channel::Temperature, &settings)
+                .map(|alarm| (alarm.is_below, alarm.threshold))
+        };
+        assert_eq!(marked(0), None);
+        assert_eq!(marked(1), Some((false, -2500)));
+        assert_eq!(marked(2), Some((true, -2500)));
+    }
 
     #[test]
     fn numbers_are_written_and_read_with_their_decimals() {

@@ -282,6 +282,41 @@ test('the chart goes by keys, says what it shows, and selects what is saved', as
   expect((await drawn()).equals(all)).toBe(false);
 });
 
+/** How many rows of the chart's pixels are red, dashes and all, from one end to the other. */
+const redRows = (chart) =>
+  chart.evaluate((canvas) => {
+    const { data, width, height } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const isRed = (at) => data[at + 3] > 60 && data[at] - Math.max(data[at + 1], data[at + 2]) > 60;
+    const red = (row) => Array.from({ length: width }).filter((_, column) => isRed(4 * (row * width + column))).length;
+    return Array.from({ length: height }).filter((_, row) => red(row) > width / 3).length;
+  });
+
+test('an alarm threshold is a line in the chart, and told in words', async ({ page, device, records }) => {
+  await begin(device, records);
+  const row = records.card.getByRole('row', { name: /^Temperature/ });
+  await expect(row).toContainText(/\d/);
+  const [least, mean, most] = (await row.getByRole('cell').allInnerTexts()).map(Number);
+  expect(most, 'a value that hardly changes has room above and below it').toBeLessThan(least * 1.01);
+  const threshold = mean * 1.2;
+  await expect(row).not.toContainText('alarm');
+  const before = await redRows(records.chart);
+
+  await records.tab('Settings').click();
+  const group = page.getByRole('group', { name: 'Temperature', exact: true });
+  await group.getByText('Temperature', { exact: true }).click();
+  await group.getByLabel('Alarm', { exact: true }).selectOption('below');
+  await group.getByLabel('Alarm threshold', { exact: true }).fill(threshold.toFixed(3));
+  await page.getByRole('button', { name: 'Write to the logger' }).click();
+  await expect(page.getByRole('status').filter({ hasText: 'Settings written' })).toBeVisible();
+
+  await records.open();
+  await expect(row).toContainText(`alarm below ${threshold.toFixed(3)} °C`);
+  await expect.poll(() => redRows(records.chart)).toBeGreaterThan(before);
+  await expect(row.getByRole('button')).toHaveAccessibleName('Temperature (°C)');
+  await row.getByRole('button').click();
+  await expect.poll(() => redRows(records.chart), 'it goes with its line').toBeLessThanOrEqual(before);
+});
+
 test('the chart goes by mouse and by fingers', async ({ page, device, records }) => {
   await beginWithWritten(device, records);
   // What comes meanwhile would change the count.

@@ -1,8 +1,10 @@
 // A browser with WebUSB and without Web Serial: the same jobs over the logger's vendor interface.
+import { readFileSync } from 'node:fs';
 import { expect, test as base } from './fixtures.mjs';
 import { digestOf } from './device.mjs';
 import { LoggerPage } from './logger-page.mjs';
 import { firmwareFile } from './places.mjs';
+import { RecordsPage } from './records-page.mjs';
 import { UsbBridge } from './usb-bridge.mjs';
 
 class UsbLoggerPage extends LoggerPage {
@@ -84,6 +86,25 @@ test('a logger that restarts or is unplugged while nothing happens is found agai
   await device.plug();
   await expect(logger.fact('state')).toHaveText('Recording');
   expect(bridge.choices).toBe(1);
+});
+
+test('records come over WebUSB as the logger has them', async ({ usb: { page, logger }, device }) => {
+  // More than two segments of them.
+  const least = 100;
+  await device.pace(32);
+  await device.plug();
+  await logger.connect();
+  const records = new RecordsPage(page);
+  await records.open();
+  await expect.poll(() => records.records(), { timeout: 30_000 }).toBeGreaterThan(least);
+  await device.pace(1);
+  await records.button('Read the records').click();
+  await expect.poll(() => records.copied()).toBeGreaterThan(least);
+  const { path } = await records.save('Save all as CSV');
+  const [header, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\r\n').map((line) => line.split(','));
+  expect(lines.length).toBeGreaterThan(least);
+  expect(lines.map((cells) => Number(cells[header.indexOf('record')]))).toEqual(lines.map((_, index) => index));
+  expect((await device.status()).bytes_to_device, 'nothing went over the serial port').toBe(0);
 });
 
 test('when no logger is chosen, the page says why the list may have been empty', async ({ usb: { page, bridge } }) => {

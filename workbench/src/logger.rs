@@ -133,7 +133,7 @@ impl Workbenches {
         let (changes, changed) = changes();
         let logger = Logger::new(page, &changes);
         let settings = Settings::new(logger, &changes, &self.0);
-        let records = Records::new(logger, &changes);
+        let records = Records::new(logger, settings, &changes);
         let views = [
             (values(logger, settings), values_place),
             (settings.view(), settings_place),

@@ -28,6 +28,7 @@ use ui::words::decimal;
 use wasm_bindgen::JsCast;
 
 use crate::logger::Logger;
+use crate::settings::Settings;
 use chart::{Chart, Part};
 use store::{Info, Store, Table, Trouble};
 
@@ -152,10 +153,10 @@ impl From<Trouble> for Failure {
 
 impl Records {
     /// None are known yet.
-    pub(crate) fn new(logger: Logger, changes: &Changes) -> Records {
+    pub(crate) fn new(logger: Logger, settings: Settings, changes: &Changes) -> Records {
         Records(Box::leak(Box::new(State {
             logger,
-            chart: Chart::new(changes),
+            chart: Chart::new(settings, changes),
             store: RefCell::new(None),
             copy: Signal::new(changes, Copied::Closed),
             info: Signal::new(changes, Info::default()),

@@ -12,7 +12,10 @@ use core::cell::{Cell, RefCell};
 use core::ops::Deref;
 use core::time::Duration;
 
-use ui::dom::{View, all, button, choose, el, kept, listen, live, place, window};
+use host::data::Column;
+use host::settings::{Alarm, number_text};
+use protocol::record::Channel;
+use ui::dom::{View, all, button, choose, el, kept, listen, live, nothing, place, window};
 use ui::signal::{Changes, Signal};
 use ui::task::spawn;
 use ui::text::say;
@@ -23,6 +26,7 @@ use web_sys::{Event, HtmlCanvasElement, KeyboardEvent, PointerEvent, WheelEvent}
 
 use super::store::{Happened, Info, Picture, Record, Series, Store, Sums};
 use super::ticks;
+use crate::settings::Settings;
 use draw::{Layout, Theme};
 
 /// The closest look, in milliseconds.
@@ -82,6 +86,8 @@ impl Deref for Chart {
 /// What is looked at.
 pub(crate) struct State {
     canvas: HtmlCanvasElement,
+    /// What the logger marks now.
+    settings: Settings,
     store: RefCell<Option<Store>>,
     info: RefCell<Info>,
     view: Cell<Part>,
@@ -116,10 +122,11 @@ pub(crate) struct State {
 
 impl Chart {
     /// Of nothing yet.
-    pub(crate) fn new(changes: &Changes) -> Chart {
+    pub(crate) fn new(settings: Settings, changes: &Changes) -> Chart {
         let canvas: HtmlCanvasElement = place("canvas").unchecked_into();
         let chart = Chart(Box::leak(Box::new(State {
             canvas,
+            settings,
             store: RefCell::new(None),
             info: RefCell::default(),
             view: Cell::default(),
@@ -212,9 +219,24 @@ impl Chart {
     }
 
     fn layout(self) -> Layout {
-        let series = self.info.borrow().series.clone();
+        let series = self.with_alarms(&self.info.borrow().series);
         let hidden = self.hidden.get();
         Layout::new(self.canvas.client_width().into(), &series, &hidden)
+    }
+
+    /// Lines, each with what the logger marks of it now. Under another name or in another unit they were other values.
+    fn with_alarms(self, series: &[Series]) -> Vec<(Series, Option<Alarm>)> {
+        let settings = self.settings.all().unwrap_or_default();
+        let alarm = |series: &Series| {
+            let channel = *Channel::ALL.get(usize::from(series.channel))?;
+            let now = Column::of_settings(channel, &settings);
+            let is_same = (now.name, now.unit) == (series.name.clone(), series.unit.clone());
+            Alarm::of_settings(channel, &settings).filter(|_| is_same)
+        };
+        series
+            .iter()
+            .map(|series| (series.clone(), alarm(series)))
+            .collect()
     }
 
     fn paint(self) {
@@ -675,7 +697,7 @@ impl Chart {
             self.lines(),
             el("p").class("hint").attr("id", "chart-help").text(help),
             el("p").class("hint").text(say!(
-                "▲ started · ◆ settings or clock changed · hatched: no records, or their time is not known · ● beyond an alarm threshold"
+                "▲ started · ◆ settings or clock changed · hatched: no records, or their time is not known · ● beyond an alarm threshold · red dashes: the threshold that the logger has now"
             )),
         ])
     }
@@ -691,8 +713,10 @@ impl Chart {
             }
         };
         choose(
-            move || self.series.get(),
+            move || self.series.with(|series| self.with_alarms(series)),
             move |series| {
+                // Thresholds are in the chart, too.
+                self.redraw();
                 if series.is_empty() {
                     return all([]);
                 }
@@ -707,14 +731,14 @@ impl Chart {
                         series
                             .iter()
                             .enumerate()
-                            .map(|(index, series)| self.line(index, series)),
+                            .map(|(index, (series, alarm))| self.line(index, series, *alarm)),
                     ),
                 ])
             },
         )
     }
 
-    fn line(self, index: usize, series: &Series) -> View {
+    fn line(self, index: usize, series: &Series, alarm: Option<Alarm>) -> View {
         let is_hidden = move || self.hidden.with(|hidden| hidden.contains(&index));
         let toggle = button(move || {
             self.hidden.update(|hidden| {
@@ -750,14 +774,33 @@ impl Chart {
                 }) && !is_hidden()
             })
             .with([
-                el("th").attr("scope", "row").with([toggle.with([
-                    el("i").attr("aria-hidden", "true").with([]),
-                    ui::dom::words(name),
-                ])]),
+                el("th").attr("scope", "row").with([
+                    toggle.with([
+                        el("i").attr("aria-hidden", "true").with([]),
+                        ui::dom::words(name),
+                    ]),
+                    alarm.map_or_else(nothing, |alarm| {
+                        el("span")
+                            .class("threshold")
+                            .text(threshold(alarm, &series.unit))
+                    }),
+                ]),
                 value(0),
                 value(1),
                 value(2),
             ])
+    }
+}
+
+/// A threshold in words.
+fn threshold(alarm: Alarm, unit: &str) -> String {
+    let value = with_mark(number_text(alarm.threshold, 3));
+    let value = [&value, " ", unit].concat();
+    let value = value.trim_end();
+    if alarm.is_below {
+        say!("alarm below {value}", value)
+    } else {
+        say!("alarm above {value}", value)
     }
 }
 

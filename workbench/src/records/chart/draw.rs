@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use host::settings::Alarm;
 use js_sys::Array;
 use ui::dom::{root, window};
 use ui::text::say;
@@ -26,6 +27,8 @@ const DASHES: [&[f64]; LINES] = [
     &[12.0, 3.0, 2.0, 3.0],
     &[5.0, 5.0],
 ];
+/// The same of a threshold.
+const THRESHOLD: &[f64] = &[3.0, 3.0];
 /// Height of a pane, between two of them, above and below all, in pixels.
 const PANE: f64 = 132.0;
 const BETWEEN: f64 = 32.0;
@@ -91,21 +94,28 @@ pub(crate) struct Layout {
 struct Pane {
     unit: String,
     lines: Vec<usize>,
+    /// Values beyond which some of them are marked.
+    thresholds: Vec<f64>,
 }
 
 impl Layout {
-    /// For so many pixels and these lines.
-    pub(crate) fn new(width: f64, series: &[Series], hidden: &[usize]) -> Layout {
+    /// For so many pixels and these lines, with the threshold of each that has one.
+    pub(crate) fn new(width: f64, series: &[(Series, Option<Alarm>)], hidden: &[usize]) -> Layout {
         let mut panes: Vec<Pane> = Vec::new();
-        for (index, series) in series.iter().enumerate() {
+        for (index, (series, alarm)) in series.iter().enumerate() {
             if hidden.contains(&index) {
                 continue;
             }
+            let threshold = alarm.map(|alarm| f64::from(alarm.threshold) / 1000.0);
             match panes.iter_mut().find(|pane| pane.unit == series.unit) {
-                Some(pane) => pane.lines.push(index),
+                Some(pane) => {
+                    pane.lines.push(index);
+                    pane.thresholds.extend(threshold);
+                }
                 None => panes.push(Pane {
                     unit: series.unit.clone(),
                     lines: Vec::from([index]),
+                    thresholds: threshold.into_iter().collect(),
                 }),
             }
         }
@@ -402,6 +412,13 @@ impl Drawing<'_> {
         for &line in &pane.lines {
             self.curve(line, &y);
         }
+        // One that is far from all values is out of sight: to show it would flatten them.
+        set_dashes(pen, THRESHOLD);
+        for threshold in &pane.thresholds {
+            let y = y(*threshold);
+            self.line(&self.theme.bad, layout.left, y, layout.width - RIGHT, y);
+        }
+        set_dashes(pen, &[]);
         pen.restore();
     }
 
@@ -499,11 +516,7 @@ impl Drawing<'_> {
         if !(steep && band) {
             let mut together = TOGETHER;
             if !steep {
-                let dashes: Array = DASHES[line % LINES]
-                    .iter()
-                    .map(|length| JsValue::from(*length))
-                    .collect();
-                let _ = pen.set_line_dash(&dashes);
+                set_dashes(pen, DASHES[line % LINES]);
                 // Dashes go on from point to point, and its edges hardly cross.
                 together = points.len();
             }
@@ -514,7 +527,7 @@ impl Drawing<'_> {
                 }
                 pen.stroke();
             }
-            let _ = pen.set_line_dash(&Array::new());
+            set_dashes(pen, &[]);
         }
         let wide = (points.len() as f64 - 1.0) * DOTS_APART;
         let far = width >= wide;
@@ -524,6 +537,13 @@ impl Drawing<'_> {
             }
         }
     }
+}
+
+/// Dashes and spaces of the lines that follow, in pixels; none for whole lines.
+fn set_dashes(pen: &CanvasRenderingContext2d, lengths: &[f64]) {
+    let dashes: Array = lengths.iter().copied().map(JsValue::from).collect();
+    // It fails for what is no list.
+    let _ = pen.set_line_dash(&dashes);
 }
 
 /// The same points in pieces of so many steps; each begins with the point that the one before ends with.
