@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use emulator::fault::{CutPoint, Place};
 use emulator::machine::Options;
-use emulator::nand::Nand;
+use emulator::nand::{Nand, PAGE_BYTES};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::{Conversation, TalkError};
 use host::data::Decoder;
 use host::device::{read_health, read_status, sync_clock};
-use host::log::read_summary;
+use host::log::{Download, erase, read_summary};
 use host::protocol::message::{CommonRequest, LoggerRequest, Refusal};
-use host::protocol::record::{Channel, Health, Recording, ResetCause, Status};
+use host::protocol::record::{
+    Channel, ChannelSet, Health, Recording, ResetCause, SEGMENT, SegmentHeader, SegmentKind, Status,
+};
 use host::protocol::settings::{Problem, SettingId};
 use host::settings::{Value, read, write};
 use logdock_tests::{
@@ -28,6 +30,7 @@ const START_TIME: SettingId = SettingId(7);
 const START_CHANNEL: SettingId = SettingId(8);
 const START_THRESHOLD: SettingId = SettingId(9);
 const START_WHEN: SettingId = SettingId(10);
+const WHEN_FULL: SettingId = SettingId(11);
 const SAVE_SECONDS: SettingId = SettingId(13);
 const INPUT_A: u16 = 0x120;
 const GAIN: u16 = 3;
@@ -845,4 +848,99 @@ fn a_memory_that_lost_its_power_alone_is_recorded_to_again() {
     assert_eq!(now.recording, Recording::Running);
     assert_eq!(lost, []);
     assert_eq!(staged, Ok(()));
+}
+
+/// Blocks of the log, and segments of a block: see docs/data.md.
+const LOG_BLOCKS: std::ops::Range<u32> = 24..1024;
+const BLOCK_SEGMENTS: u32 = 255;
+
+/// A memory that is full of records, the newest of them in this block of the log.
+fn full_memory(newest: u32) -> Nand {
+    let mut nand = Nand::new();
+    for (place, block) in LOG_BLOCKS.enumerate() {
+        let round = if place as u32 <= newest { 3 } else { 2 };
+        let turn = round * LOG_BLOCKS.len() as u32 + place as u32;
+        let mut page = [0xFF; PAGE_BYTES];
+        for sector in 1..=BLOCK_SEGMENTS {
+            let sequence = turn * BLOCK_SEGMENTS + sector - 1;
+            let header = SegmentHeader {
+                kind: SegmentKind::Records,
+                sequence,
+                record: sequence,
+                session: 1,
+                count: 1,
+                time: u64::from(sequence) * 1000,
+                utc_offset: None,
+                interval: 1000,
+                channels: ChannelSet(1),
+                alarms: ChannelSet(0),
+                length: 2,
+            };
+            let place = sector as usize % 4 * SEGMENT;
+            header.seal(&mut page[place..place + SEGMENT]).unwrap();
+            if sector % 4 == 3 {
+                let page = std::mem::replace(&mut page, [0xFF; PAGE_BYTES]);
+                nand.load_page((block * 64 + sector / 4) as u16, &page);
+            }
+        }
+    }
+    nand
+}
+
+#[test]
+fn a_full_memory_is_mounted_in_half_a_second_and_goes_on_as_it_was_set_to() {
+    let all = LOG_BLOCKS.len() as u32 * BLOCK_SEGMENTS;
+    for newest in [0, 511, 998, 999] {
+        let stop = newest == 511;
+        let changes = [(WHEN_FULL, Value::Choice(stop.into()))];
+        let mut link = logger_with(&changes).into_link();
+        link.machine.power_off();
+        *link.machine.nand_mut() = full_memory(newest);
+        link.machine.power_on();
+        link.run(seconds(10));
+        let (mut conversation, _) = connect(link);
+        let summary = block_on(read_summary(&mut conversation)).unwrap();
+        let end = (3 * LOG_BLOCKS.len() as u32 + newest + 1) * BLOCK_SEGMENTS;
+        if stop {
+            assert_eq!(status(&mut conversation).recording, Recording::Full);
+            assert_eq!((summary.first, summary.next), (end - all, end));
+            // Its owner makes room.
+            block_on(erase(&mut conversation, &summary)).unwrap();
+            conversation.link().run(seconds(2));
+            assert_eq!(status(&mut conversation).recording, Recording::Running);
+            continue;
+        }
+        assert_eq!(
+            summary.first,
+            end - all + BLOCK_SEGMENTS,
+            "the oldest block"
+        );
+        assert!(summary.next > end);
+        let mut first = None;
+        let mut newest = Download::new(end..summary.next + 1);
+        while !newest.is_complete() {
+            let take = |piece: host::log::Piece| {
+                let header = piece.content.ok().and_then(|bytes| {
+                    let (header, _) = bytes.split_first_chunk()?;
+                    SegmentHeader::peek(header)
+                });
+                let records = header.filter(|header| header.kind == SegmentKind::Records);
+                first = first.or(records.map(|header| header.time));
+            };
+            block_on(newest.step(&mut conversation, take)).unwrap();
+        }
+        // The clock starts before the memory is mounted, and the first record is taken as soon as it is.
+        assert!(first.is_some_and(|clock| clock < 500), "{first:?}");
+        println!("the first record after {first:?} ms");
+    }
+}
+
+#[test]
+fn an_interval_of_a_day_is_kept() {
+    let day = 24 * 3600;
+    let mut link = unplugged(logger_with(&[(INTERVAL, Value::Number(day * 10))]));
+    link.run(seconds(2 * day as u64 + 10));
+    let records = records(&mut plugged(link));
+    let last = &records[records.len() - 3..];
+    assert_gapless(last, 1000 * day as u64);
 }

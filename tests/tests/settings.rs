@@ -77,6 +77,36 @@ fn values_are_kept_without_power_and_through_an_update() {
 }
 
 #[test]
+fn a_setting_that_the_version_before_does_not_know_is_kept_through_its_writes() {
+    let (mut conversation, mut device) = connect(updated_logger());
+    let averaging = |settings: &[Setting]| {
+        let setting = settings.iter().find(|setting| setting.name == "Averaging");
+        setting.map(|setting| (setting.id, setting.value.clone()))
+    };
+    let id = averaging(&block_on(read(&mut conversation)).unwrap())
+        .unwrap()
+        .0;
+    block_on(write(&mut conversation, &[(id, Value::Choice(2))])).unwrap();
+    for version in ["1.0.0", "1.1.0"] {
+        let file = logdock_tests::firmware(&format!("logger-{version}.bin"));
+        device = block_on(host::update::update(
+            &mut conversation,
+            &device,
+            &file,
+            |_| {},
+        ))
+        .unwrap();
+        let settings = block_on(read(&mut conversation)).unwrap();
+        let known = (version == "1.1.0").then_some((id, Value::Choice(2)));
+        assert_eq!(averaging(&settings), known);
+        // Whatever is written, all that is kept is written anew.
+        let name = named(&settings, "Name").id;
+        let change = (name, Value::Text(version.into()));
+        block_on(write(&mut conversation, &[change])).unwrap();
+    }
+}
+
+#[test]
 fn one_bad_value_refuses_all() {
     let (mut conversation, _) = connect(factory_logger());
     let before = block_on(read(&mut conversation)).unwrap();
