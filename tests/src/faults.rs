@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use emulator::fault::{CutPoint, Place};
 use emulator::machine::{Halt, Machine, Options};
-use emulator::nand::PAGES_PER_BLOCK;
+use emulator::nand::{Nand, PAGES_PER_BLOCK};
 use emulator::time::Time;
 use futures_executor::block_on;
 use host::conversation::Conversation;
@@ -45,6 +45,8 @@ const COMING_BACK: Duration = Duration::from_secs(30);
 /// Numbers of segments that belong to a block of the log, and how many of them are left when recording is looked at.
 const BLOCK_SEGMENTS: u32 = 255;
 const LEFT_OF_BLOCK: u32 = 14;
+/// Blocks of the log of a logger that is seen to begin with the first one again.
+const GOOD_BLOCKS: u32 = 3;
 /// Settings: tenths of a second from one record to the next, and records of a segment.
 const INTERVAL: SettingId = SettingId(2);
 const SAVE_RECORDS: SettingId = SettingId(12);
@@ -77,17 +79,20 @@ pub enum Scenario {
     Settings,
     /// Records are written, and a block of the log comes into use.
     Recording,
+    /// The same, and the block holds the oldest records.
+    WrapAround,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 6] = [
+    pub const ALL: [Scenario; 7] = [
         Scenario::FirstStart,
         Scenario::Update,
         Scenario::Rollback,
         Scenario::Reinstall,
         Scenario::Settings,
         Scenario::Recording,
+        Scenario::WrapAround,
     ];
 
     /// As it is printed and typed.
@@ -99,6 +104,7 @@ impl Scenario {
             Scenario::Reinstall => "reinstall",
             Scenario::Settings => "settings",
             Scenario::Recording => "recording",
+            Scenario::WrapAround => "wrap-around",
         }
     }
 
@@ -107,11 +113,14 @@ impl Scenario {
             Scenario::FirstStart => return factory_logger(),
             Scenario::Update | Scenario::Rollback | Scenario::Reinstall => factory_logger(),
             Scenario::Settings | Scenario::Recording => updated_logger(),
+            Scenario::WrapAround => logger_with_little_memory(),
         };
         let (mut conversation, _) = connect(link);
         rename(&mut conversation, OLD_NAME);
-        if self == Scenario::Recording {
-            nearly_fill_a_block(&mut conversation);
+        match self {
+            Scenario::Recording => nearly_fill_blocks(&mut conversation, 1),
+            Scenario::WrapAround => nearly_fill_blocks(&mut conversation, GOOD_BLOCKS),
+            _ => {}
         }
         let mut link = conversation.into_link();
         if self == Scenario::Reinstall {
@@ -139,7 +148,7 @@ impl Scenario {
                 assert_eq!(outcomes[3], Outcome::Reverted(V1_1));
             }
             Scenario::Settings => rename(conversation, NEW_NAME),
-            Scenario::Recording => {
+            Scenario::Recording | Scenario::WrapAround => {
                 let before = next_segment(conversation);
                 conversation.link().run(RECORDING);
                 let after = next_segment(conversation);
@@ -161,9 +170,11 @@ impl Scenario {
         match self {
             Scenario::FirstStart => &[FACTORY_NAME],
             Scenario::Settings => &[OLD_NAME, NEW_NAME],
-            Scenario::Update | Scenario::Rollback | Scenario::Reinstall | Scenario::Recording => {
-                &[OLD_NAME]
-            }
+            Scenario::Update
+            | Scenario::Rollback
+            | Scenario::Reinstall
+            | Scenario::Recording
+            | Scenario::WrapAround => &[OLD_NAME],
         }
     }
 
@@ -177,7 +188,12 @@ impl Scenario {
             None => return Err("it runs no image".into()),
         }
         if let Some(log) = &recovery.log {
-            written.is_in(log)?;
+            // The turn of the first block has come, be it emptied yet or not.
+            let oldest = match self {
+                Scenario::WrapAround => BLOCK_SEGMENTS,
+                _ => 0,
+            };
+            written.is_in(log, oldest)?;
         }
         self.accepts_name(&recovery.name_after)
     }
@@ -214,10 +230,11 @@ impl Written {
         self
     }
 
-    fn is_in(&self, log: &Written) -> Result<(), String> {
+    /// Whether those from number `oldest` on are in a log.
+    fn is_in(&self, log: &Written, oldest: u32) -> Result<(), String> {
         let lost = self
             .0
-            .iter()
+            .range(oldest..)
             .find(|(number, segment)| log.0.get(number) != Some(segment));
         lost.map_or(Ok(()), |(number, _)| {
             Err(format!("segment {number} of the log was lost"))
@@ -331,7 +348,7 @@ impl Prover {
             let (mut link, rest) = block_on(come_to_rest(link))?;
             let operations = link.machine.operations() - first;
             // Its settings are part of the state: it is the same for all that lead here.
-            if scenario == Scenario::Recording {
+            if matches!(scenario, Scenario::Recording | Scenario::WrapAround) {
                 link = block_on(goes_on_recording(link))?;
             }
             link.machine.power_off();
@@ -454,7 +471,7 @@ async fn goes_on_recording(mut link: EmulatedLink) -> Result<EmulatedLink, Strin
     }
     link.machine.power_off();
     let (mut conversation, _) = open(revive(&link.machine, State::of(&link.machine))).await?;
-    more.is_in(&read_log(&mut conversation).await?)?;
+    more.is_in(&read_log(&mut conversation).await?, 0)?;
     Ok(conversation.into_link())
 }
 
@@ -547,9 +564,21 @@ fn image_of(
     }
 }
 
-/// Lets a logger record until its log has few places left in a block, and then set about recording ten times a second,
-/// three records a segment.
-fn nearly_fill_a_block(conversation: &mut Conversation<EmulatedLink>) {
+/// A logger whose memory has few good blocks for its log: its last, for that is where they are found soonest.
+fn logger_with_little_memory() -> EmulatedLink {
+    let mut link = factory_logger();
+    link.machine.power_off();
+    let bad: Vec<u16> = (LOG_BLOCKS.start..LOG_BLOCKS.end - GOOD_BLOCKS)
+        .map(|block| block as u16)
+        .collect();
+    *link.machine.nand_mut() = Nand::with_bad_blocks(&bad);
+    link.machine.power_on();
+    link
+}
+
+/// Lets a logger record until its log has few places left in so many blocks, and then set about recording ten times a
+/// second, three records a segment.
+fn nearly_fill_blocks(conversation: &mut Conversation<EmulatedLink>, blocks: u32) {
     let set = |conversation: &mut _, changes: &[_]| {
         block_on(settings::write(conversation, changes)).expect("it is set up");
     };
@@ -561,7 +590,7 @@ fn nearly_fill_a_block(conversation: &mut Conversation<EmulatedLink>) {
         ],
     );
     loop {
-        let left = BLOCK_SEGMENTS - next_segment(conversation) % BLOCK_SEGMENTS;
+        let left = blocks * BLOCK_SEGMENTS - next_segment(conversation);
         if left <= LEFT_OF_BLOCK {
             break;
         }
