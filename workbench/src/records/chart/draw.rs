@@ -265,6 +265,8 @@ impl Drawing<'_> {
         let bottom = layout.height - BELOW;
         let least = TIME_APART / self.scale.by;
         let mut zone = None;
+        // Behind the last word: stretches may begin close together, as where the clock was set.
+        let mut free = f64::NEG_INFINITY;
         for stretch in &self.picture.axis {
             let ticks: Vec<Tick> = self.ticks(stretch, least);
             if let (Some(shift), Some(tick), None) = (stretch.shift, ticks.first(), &zone) {
@@ -279,6 +281,10 @@ impl Drawing<'_> {
                 self.line(&self.theme.line, x, ABOVE, x, bottom + 4.0);
                 let half = TIME_APART / 2.0 - 10.0;
                 let middle = x.clamp(layout.left - 20.0 + half, layout.width - half);
+                if middle - half < free {
+                    continue;
+                }
+                free = middle + half;
                 self.text(&tick.label, middle, bottom + 18.0, "center");
                 self.text(&tick.below, middle, bottom + 35.0, "center");
             }
