@@ -19,9 +19,9 @@ const LONGEST_STOP: Duration = Duration::from_secs(4);
 /// Coulombs to wake up and feed it.
 const WAKE: f64 = 0.2e-6;
 /// Coulombs to wake up and take a record with nothing in it.
-const RECORD: f64 = 0.93e-6;
+const RECORD: f64 = 0.87e-6;
 /// Coulombs to switch the converter on and calibrate it; counting pulses does not need it.
-const CONVERTER: f64 = 0.43e-6;
+const CONVERTER: f64 = 0.58e-6;
 /// Coulombs of one conversion.
 const CONVERSION: f64 = 0.04e-6;
 /// Coulombs to keep a byte of a record and to write it in the end.

@@ -76,9 +76,8 @@ impl Crc32 {
         let mut crc = self.0;
         for &byte in bytes {
             crc ^= u32::from(byte);
-            for _ in 0..2 {
-                crc = (crc >> 4) ^ Self::NIBBLES[(crc & 15) as usize];
-            }
+            crc = (crc >> 4) ^ Self::NIBBLES[(crc & 15) as usize];
+            crc = (crc >> 4) ^ Self::NIBBLES[(crc & 15) as usize];
         }
         self.0 = crc;
     }
