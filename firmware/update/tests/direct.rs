@@ -3,6 +3,7 @@
 
 mod model;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_executor::block_on;
@@ -26,16 +27,18 @@ const PAYLOAD: usize = 4_000;
 /// Header and vectors: the part that is looked at first.
 const BEGINNING: usize = HEADER_SIZE as usize + 8;
 
-fn old() -> FirmwareFile {
-    image(1, PAYLOAD, 1)
+fn old() -> &'static FirmwareFile {
+    static OLD: OnceLock<FirmwareFile> = OnceLock::new();
+    OLD.get_or_init(|| image(1, PAYLOAD, 1))
 }
 
-fn new() -> FirmwareFile {
-    image(2, PAYLOAD + 500, 1)
+fn new() -> &'static FirmwareFile {
+    static NEW: OnceLock<FirmwareFile> = OnceLock::new();
+    NEW.get_or_init(|| image(2, PAYLOAD + 500, 1))
 }
 
 fn factory() -> Memories {
-    Logger::with(&old()).memories()
+    Logger::with(old()).memories()
 }
 
 /// Factory loggers of both geometries, by name: an STM32L0, and an STM32F0 with large pages that erase to 0xFF.
@@ -93,7 +96,7 @@ fn update_to(
 /// An update as the page does it; it gives up only in the few places where the page asks for the logger.
 fn update_to_new(logger: Logger) -> Logger {
     let (mut conversation, device) = connect(logger);
-    match block_on(update(&mut conversation, &device, &new(), |_| {})) {
+    match block_on(update(&mut conversation, &device, new(), |_| {})) {
         Ok(_) | Err(UpdateError::NotInstalled { .. }) => {}
         Err(UpdateError::Talk(TalkError::Link(LinkError::Lost) | TalkError::Silent)) => {}
         Err(error) => panic!("{error}"),
@@ -199,7 +202,7 @@ fn update_is_confirmed(conversation: &mut Conversation<Logger>, device: &Device)
     assert!(device.direct);
     let mut steps = Vec::new();
     let file = new();
-    let after = block_on(update(conversation, device, &file, |step| {
+    let after = block_on(update(conversation, device, file, |step| {
         steps.push(step);
     }))
     .unwrap_or_else(|error| panic!("{error}"));
@@ -298,7 +301,7 @@ fn update_mode_that_nobody_uses_ends_with_the_same_firmware() {
     enter_update_mode(&mut conversation);
     let device = block_on(Device::read(&mut conversation)).unwrap();
     assert_eq!(running(&device), Some(1), "nothing is erased yet");
-    announce(&mut conversation, &new()).unwrap();
+    announce(&mut conversation, new()).unwrap();
     assert_eq!(flash(&mut conversation), before, "not even now");
 
     let mut logger = conversation.into_link();
@@ -370,7 +373,7 @@ fn what_is_not_for_this_device_changes_nothing() {
     assert_eq!(after.operations, before.operations, "nothing was written");
     assert_eq!(after.flash, before.flash);
 
-    let after = update_to(&mut conversation, &device, &good);
+    let after = update_to(&mut conversation, &device, good);
     assert_eq!(running(&after), Some(2));
 }
 
@@ -381,13 +384,13 @@ fn an_older_security_counter_is_refused_before_anything_is_erased() {
     let after = update_to(&mut conversation, &device, &newer);
     assert_eq!(after.target.security_counter, 5);
     let before = flash(&mut conversation);
-    let result = block_on(update(&mut conversation, &after, &new(), |_| {}));
+    let result = block_on(update(&mut conversation, &after, new(), |_| {}));
     let objection = Objection::Image(ImageError::CounterTooLow);
     assert_eq!(result, Err(UpdateError::Objection(objection)));
     // Nor does it help to leave out that question.
     enter_update_mode(&mut conversation);
     assert_eq!(
-        announce(&mut conversation, &new()),
+        announce(&mut conversation, new()),
         Err(TalkError::Refused(Refusal::Image(
             ImageError::CounterTooLow
         )))
@@ -405,7 +408,7 @@ fn another_image_behind_a_good_announcement_is_never_started() {
     let whole = image(5, PAYLOAD + 500, 1);
     assert_eq!(whole.image().len(), good.image().len());
     for other in [whole.image(), &damaged] {
-        announce(&mut conversation, &good).unwrap();
+        announce(&mut conversation, good).unwrap();
         block_on(conversation.upload(good.digest(), other, |_| {})).unwrap();
         assert_eq!(
             block_on(conversation.tell(CommonRequest::FinishUpload)),
@@ -420,7 +423,7 @@ fn another_image_behind_a_good_announcement_is_never_started() {
     logger.start_over();
     assert!(!logger.started);
     let (mut conversation, _) = connect(logger);
-    let after = update_to(&mut conversation, &device, &good);
+    let after = update_to(&mut conversation, &device, good);
     assert_eq!(running(&after), Some(2));
 }
 
@@ -458,13 +461,13 @@ fn pages_that_are_equal_are_not_written_again() {
     let (mut conversation, device) = logger();
     enter_update_mode(&mut conversation);
     let file = new();
-    announce(&mut conversation, &file).unwrap();
+    announce(&mut conversation, file).unwrap();
     block_on(conversation.upload(file.digest(), file.image(), |_| {})).unwrap();
     let written = conversation.link().memories().operations;
     let mut logger = conversation.into_link();
     logger.start_over();
     let (mut conversation, _) = connect(logger);
-    let after = update_to(&mut conversation, &device, &file);
+    let after = update_to(&mut conversation, &device, file);
     assert_eq!(running(&after), Some(2));
     // What is left is the header's page, and two saves of the record: on trial, and confirmed.
     let page = 1;
@@ -484,7 +487,7 @@ fn goes_on(memories: Memories) {
     let (mut conversation, device) = connect(Logger::direct(memories));
     enter_update_mode(&mut conversation);
     let file = new();
-    announce(&mut conversation, &file).unwrap();
+    announce(&mut conversation, file).unwrap();
     let request = CommonRequest::UploadData {
         offset: 0,
         data: &file.image()[..1024],
@@ -493,7 +496,7 @@ fn goes_on(memories: Memories) {
     conversation.link().unplug();
     block_on(conversation.reopen(Duration::ZERO)).unwrap();
     let mut first = None;
-    let after = block_on(update(&mut conversation, &device, &file, |step| {
+    let after = block_on(update(&mut conversation, &device, file, |step| {
         if let Progress::Sending { kept, .. } = step {
             first.get_or_insert(kept);
         }
