@@ -116,6 +116,11 @@ export class VirtualLogger extends LoggerPage {
     return Number(await this.update.getByRole('progressbar').getAttribute('aria-valuenow'));
   }
 
+  /** An interrupted transfer goes on: its rate is shown, however shortly. */
+  async goesOn() {
+    await expect.poll(() => this.update.textContent(), { intervals: [20] }).toContain('KB/s');
+  }
+
   async expectRecording() {
     await expect(this.fact('state')).toHaveText('Recording');
   }

@@ -50,6 +50,9 @@ const DEVICE_FIRMWARE: [&str; 3] = ["board", "bootloader", "logger"];
 /// The same for the board with an STM32F072.
 const SMALLEST_FIRMWARE: [&str; 3] = ["blinky", "board", "bootloader"];
 
+/// The tests of a USB host's manners, among those of the whole system.
+const MANNERS: &str = "usb_manners::";
+
 impl Suite {
     fn needs(self) -> &'static [Need] {
         match self {
@@ -252,13 +255,7 @@ fn test_emulator(project: &Project) -> Result<Tally> {
     tally += count(
         project
             .command("cargo")
-            .args([
-                "test",
-                "--package",
-                "logdock-tests",
-                "--test",
-                "usb_manners",
-            ])
+            .args(["test", "--package", "logdock-tests", "--", MANNERS])
             .env("LOGDOCK_FIRMWARE", project.firmware_files()),
         read_rust,
     )?;
@@ -334,7 +331,7 @@ fn test_firmware(project: &Project) -> Result<Tally> {
     whole
         .args(["test", "--no-fail-fast", "--package", "logdock-tests"])
         // Those of the USB host's manners belong to the emulator's suite.
-        .args(["--", "--skip", "a_port_that_answers"])
+        .args(["--", "--skip", MANNERS])
         .env("LOGDOCK_FIRMWARE", project.firmware_files())
         .env("LOGDOCK_KEYS", project.keys())
         .env("LOGDOCK_VIRTUAL", project.virtual_logger())

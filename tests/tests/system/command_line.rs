@@ -466,7 +466,7 @@ fn the_client_in_python_does_what_the_protocols_description_says() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not a signed firmware image"));
     assert_eq!(logger.json(&["info"])["firmware"]["version"], "1.1.0");
 
-    let client = include_str!("../../clients/python/logdock.py");
+    let client = include_str!("../../../clients/python/logdock.py");
     assert!(client.lines().count() < 300, "a client is small");
 }
 
