@@ -95,6 +95,8 @@ pub(crate) enum Virtual {
         cable: Cable,
         /// Why the emulated chip stopped, if it did.
         halted: Option<String>,
+        /// How far its flash was changed since it had a port: bytes from where flash begins.
+        written: u32,
     },
 }
 
@@ -665,7 +667,7 @@ impl Logger {
             _ => {}
         }
         self.virtual_logger.update(|state| {
-            if let Virtual::There { cable, halted } = state {
+            if let Virtual::There { cable, halted, .. } = state {
                 *cable = match command {
                     Command::Plug | Command::Renew => Cable::In,
                     Command::Unplug => Cable::Out,
@@ -946,6 +948,7 @@ impl Logger {
             Event::Started => self.virtual_logger.set(Virtual::There {
                 cable: Cable::In,
                 halted: None,
+                written: 0,
             }),
             Event::NotKept => self.virtual_is_kept.set(false),
             Event::Halted(why) => self.virtual_logger.update(|state| {
@@ -954,9 +957,19 @@ impl Logger {
                 }
             }),
             Event::Failed(why) => self.virtual_failed(why),
+            Event::Written(offset) => self.flash_changed(offset),
             // The session sees to the port.
-            Event::Plugged | Event::Unplugged => {}
+            Event::Plugged => self.flash_changed(0),
+            Event::Unplugged => {}
         }
+    }
+
+    fn flash_changed(self, offset: u32) {
+        self.virtual_logger.update(|state| {
+            if let Virtual::There { written, .. } = state {
+                *written = offset;
+            }
+        });
     }
 
     /// The virtual logger could not be started.

@@ -145,13 +145,15 @@ fn update_all(page: Page) -> View {
                     .with([button(move || page.update_all()).text(live(begin))])
             },
         ),
-        choose(words, |words| match words.as_slice() {
-            [] => nothing(),
-            words => el("ul")
-                .class("said")
-                .attr("role", "status")
-                .with(words.iter().map(|words| el("li").text(words.as_str()))),
-        }),
+        // There before its words, so that they are read out.
+        el("div")
+            .attr("role", "status")
+            .with([choose(words, |words| match words.as_slice() {
+                [] => nothing(),
+                words => el("ul")
+                    .class("said")
+                    .with(words.iter().map(|words| el("li").text(words.as_str()))),
+            })]),
     ])
 }
 

@@ -1,5 +1,6 @@
 //! A picture of the logger's memory, as far as the logger and this page know it: never a guess. Flash is drawn page by
-//! page; of the image store, what it holds.
+//! page; of the image store, what it holds. A logger that installs says nothing meanwhile; of the virtual one it is known
+//! how far its flash was written.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -7,7 +8,7 @@ use alloc::vec::Vec;
 use host::device::Device;
 use protocol::image::Version;
 
-use crate::logger::{Course, End, Logger};
+use crate::logger::{Course, End, Logger, Virtual};
 use ui::dom::{View, all, choose, el, live};
 use ui::step::Step;
 use ui::text::say;
@@ -23,6 +24,7 @@ enum Page {
     Free,
     Firmware,
     Changing,
+    Put,
     Written,
 }
 
@@ -76,12 +78,15 @@ fn flash(logger: Logger, device: &Device) -> Flash {
     });
     let new = new.min(slot);
     let old = running.clamp(new, slot) - new;
+    let locked = pages(device.target.slot_address.saturating_sub(FLASH));
+    let put = match state {
+        Page::Changing => put(logger, page_size).saturating_sub(locked).min(new),
+        _ => 0,
+    };
     let runs = [
-        (
-            Page::Locked,
-            pages(device.target.slot_address.saturating_sub(FLASH)),
-        ),
-        (state, new),
+        (Page::Locked, locked),
+        (Page::Put, put),
+        (state, new - put),
         // What a shorter image leaves of a longer one is erased with the rest.
         (
             if state == Page::Firmware {
@@ -97,6 +102,14 @@ fn flash(logger: Logger, device: &Device) -> Flash {
         page_size: device.page_size,
         runs: runs.into_iter().filter(|(_, count)| *count > 0).collect(),
     }
+}
+
+/// Whole pages from where flash begins that are known to be done with.
+fn put(logger: Logger, page_size: u32) -> u32 {
+    logger.virtual_logger.with(|state| match state {
+        Virtual::There { written, .. } => written / page_size,
+        _ => 0,
+    })
 }
 
 fn flash_view(flash: &Flash) -> View {
@@ -133,7 +146,7 @@ impl Page {
             Page::Free => "f",
             Page::Firmware => "s",
             Page::Changing => "c",
-            Page::Written => "d",
+            Page::Put | Page::Written => "d",
         }
     }
 
@@ -143,6 +156,7 @@ impl Page {
             Page::Free => say!("free"),
             Page::Firmware => say!("firmware"),
             Page::Changing => say!("compared, and written where they differ"),
+            Page::Put => say!("new firmware"),
             Page::Written => say!("new firmware, checked"),
         }
     }

@@ -1,5 +1,6 @@
 // Several loggers at once: each has its card, one file goes onto all of them, and what becomes of one does not touch the
 // others.
+import AxeBuilder from '@axe-core/playwright';
 import { writeFileSync } from 'node:fs';
 import { expect, test as base } from './fixtures.mjs';
 import { Device, digestOf } from './device.mjs';
@@ -180,6 +181,8 @@ test('one file goes onto three loggers, and one that is unplugged in the middle 
   await expect(fleet.said.getByText('runs 1.1.0, confirmed')).toHaveCount(2, { timeout: 45_000 });
   expect(await versions(devices)).toEqual(['1.1.0', '1.0.0', '1.1.0']);
   await expect(fleet.cards.filter({ hasText: 'Unplugged' })).toHaveCount(1);
+  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
 
   await unlucky.plug();
   await expect(fleet.said.getByText('runs 1.1.0, confirmed')).toHaveCount(3, { timeout: 45_000 });

@@ -93,11 +93,19 @@ test('a newcomer follows an update step by step, pulls the plug and cuts the pow
   await how.button('Plug in').click();
 
   await expect(how.stage('installed')).toHaveAttribute('data-state', 'now');
-  await expect(logger.page.locator('.memory .legend')).toContainText('written where they differ');
+  const memory = logger.page.locator('.memory');
+  await expect(memory.locator('.legend')).toContainText('written where they differ');
+  // The picture fills as flash does.
+  const put = () => memory.locator('.map .d').count();
+  await expect.poll(put, { timeout: 30_000, intervals: [100] }).toBeGreaterThan(8);
+  const sooner = await put();
+  await expect.poll(put, { intervals: [100] }).toBeGreaterThan(sooner);
+  await expect(memory.locator('.map .c')).not.toHaveCount(0);
   await picture('installed');
   await how.button('Cut the power').click();
   await expect(logger.bench).toContainText('It has no power at all.');
   await expect(how.stage('installed'), 'it is not done').toHaveAttribute('data-state', 'now');
+  expect(await put(), 'what was written stays').toBeGreaterThan(sooner);
   await how.button('Plug in').click();
   await logger.expectRuns('1.1.0');
   await how.expectAllDone(STAGES);

@@ -36,6 +36,13 @@ for (const file of readdirSync(texts)) {
   });
 }
 
+test('each language that has a file may be chosen, by its own name', async ({ page }) => {
+  const choice = page.getByRole('combobox', { name: 'Language' });
+  const codes = readdirSync(texts).map((file) => file.replace('.txt', ''));
+  expect(await choice.locator('option').evaluateAll((all) => all.map(({ value }) => value))).toEqual(['en', ...codes.sort()]);
+  await expect(choice.locator('option[value=fr]')).toHaveText('Français');
+});
+
 test('in French, nothing that belongs to a word is left alone on the next line', () => {
   const lines = readFileSync(join(texts, 'fr.txt'), 'utf8').split('\n');
   const french = lines.filter((_, index) => index % 3 === 1);

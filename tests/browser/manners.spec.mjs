@@ -141,6 +141,14 @@ test('only progress moves, and shortly', async ({ page, chooser }) => {
   expect(await longestMotion(page)).toBeLessThanOrEqual(0.15);
 });
 
+test('whoever has colours of their own sees what is where in memory', async ({ page, chooser }) => {
+  await page.emulateMedia({ forcedColors: 'active' });
+  const logger = new VirtualLogger(page, chooser);
+  await logger.try();
+  const colour = (what) => page.locator(what).first().evaluate((element) => getComputedStyle(element).backgroundColor);
+  expect(await colour('.map .s')).not.toBe(await colour('.memory'));
+});
+
 test.describe('for whoever wants nothing to move', () => {
   test.use({ reducedMotion: 'reduce' });
   test('nothing does', async ({ page, chooser }) => {

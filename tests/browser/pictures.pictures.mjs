@@ -94,12 +94,16 @@ for (const [width, height] of [
           const logger = new LoggerPage(page);
           await page.getByRole('button', { name: say('See how an update works') }).click();
           await logger.expectConnected();
+          await page.getByRole('button', { name: say('Slow motion') }).click();
           await page.getByRole('button', { name: say('Use the sample update 1.1.0') }).click();
           await page.getByRole('button', { name: say('Update to {to}').replace('{to}', '1.1.0') }).click();
           await expect(logger.step('copied')).toHaveAttribute('data-state', 'now');
           await page.getByRole('button', { name: say('Unplug') }).first().click();
           await picture('9-how-unplugged');
           await page.getByRole('button', { name: say('Plug in') }).first().click();
+          await expect(page.locator('.memory .map .d').nth(80)).toBeAttached({ timeout: 60_000 });
+          await picture('9-how-installing');
+          await page.getByRole('button', { name: say('Slow motion') }).click();
           await expect(logger.step('confirmed')).toHaveAttribute('data-state', 'done', { timeout: 45_000 });
           await picture('9-how');
         });

@@ -445,6 +445,13 @@ for (const colorScheme of ['light', 'dark']) {
       expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       expect(wide, 'nothing sticks out').toBeLessThanOrEqual(360);
+      const pieces = await page.getByRole('button', { name: 'Temperature' }).evaluate(({ lastChild }) => {
+        const range = document.createRange();
+        range.setStart(lastChild, 0);
+        range.setEnd(lastChild, 'Temperature'.length);
+        return range.getClientRects().length;
+      });
+      expect(pieces, 'no word is broken').toBe(1);
     });
   });
 }

@@ -5,6 +5,10 @@ import { expect, test } from './fixtures.mjs';
 import { digestOf } from './device.mjs';
 import { LoggerPage } from './logger-page.mjs';
 import { firmwareFile } from './places.mjs';
+import { watchTasks } from './records-page.mjs';
+
+/** Longest that anything may hold up the page, in milliseconds. */
+const LONGEST = 50;
 
 test.beforeEach(async ({ device }) => {
   expect((await device.image()).version, 'the factory image').toBe('1.0.0');
@@ -57,6 +61,42 @@ test('a file dropped before a logger is connected waits for it', async ({ page, 
   await logger.connect();
   await expect(logger.update.getByRole('button', { name: 'Update to 1.1.0' })).toBeVisible();
   expect((await device.image()).version, 'nothing happens before the button is pressed').toBe('1.0.0');
+});
+
+test('nothing holds up the page while a logger is updated', async ({ page, device, chooser }) => {
+  const logger = new LoggerPage(page, chooser);
+  await device.plug();
+  await logger.connect();
+  const watched = await watchTasks(page);
+  await logger.drop('logger-1.1.0.hex', firmwareFile('logger-1.1.0.hex'));
+  await logger.start('1.1.0');
+  await logger.expectRuns('1.1.0');
+  expect((await watched()).tasks.at(-1)).toBeLessThan(LONGEST);
+});
+
+test('a page that is loaded anew in the middle of a transfer goes on by itself, and asks nobody', async ({
+  page,
+  device,
+  chooser,
+}) => {
+  const logger = new LoggerPage(page, chooser);
+  const file = firmwareFile('logger-1.1.0.bin');
+  await device.plug();
+  await logger.connect();
+  await logger.drop('logger-1.1.0.bin', file);
+  await expect(logger.startButton).toBeVisible();
+  const before = (await device.status()).bytes_to_device;
+  await device.pace(0.05);
+  await logger.start('1.1.0');
+  const sent = async () => (await device.status()).bytes_to_device - before;
+  await expect.poll(sent, { intervals: [20] }).toBeGreaterThan(file.length / 2);
+  // The page asks whether it is to be left in the middle of an update.
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.reload();
+  await device.pace(1);
+  await logger.expectRuns('1.1.0');
+  await expectTheDeviceAgrees(logger, device);
+  expect(await sent(), 'it went on from where it stood').toBeLessThan(file.length * 1.05 + 8192);
 });
 
 test('a plug pulled in the middle of a transfer only delays the update', async ({ page, device, chooser }) => {

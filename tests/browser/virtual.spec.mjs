@@ -50,8 +50,8 @@ virtual('the cable comes out in the middle of the transfer, and the update goes 
 }) => {
   await logger.try();
   await logger.useSample();
-  // Slowly, so that there is a middle.
-  await logger.pace(0.05);
+  // Slowly, so that there is a middle, and much to come after it.
+  await logger.pace(0.04);
   await logger.start('1.1.0');
   await expect.poll(() => logger.kept(), { intervals: [20] }).toBeGreaterThan(8000);
   await logger.hand('Unplug').click();

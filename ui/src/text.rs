@@ -2,7 +2,7 @@
 //!
 //! In the sources they stand in English, in [`say!`]; each other language is one file, `assets/text/LANGUAGE.txt`, of
 //! pairs of lines: the English text as it stands in the sources, and the same in that language. It is loaded only when
-//! wanted; a further one needs its file and a line in [`LANGUAGES`]. What a logger says of itself is shown as the logger says it.
+//! wanted; a further one needs its file and no more. What a logger says of itself is shown as the logger says it.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -26,8 +26,7 @@ macro_rules! say {
 }
 pub use crate::say;
 
-/// The languages, by their code and their own name. The first is that of the sources.
-pub const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("fr", "Français")];
+include!(concat!(env!("OUT_DIR"), "/languages.rs"));
 
 /// Where the choice of a language is remembered.
 const REMEMBERED: &str = "logdock-language";

@@ -14,6 +14,9 @@ const TOWARDS_DEVICE: usize = 4096;
 /// Bytes between two wrong bits of a noisy cable, on average: one frame of a transfer in four is hit.
 const BETWEEN_WRONG_BITS: u32 = 4096;
 
+/// How much of flash is changed between two words of it, in bytes: often enough to see it fill.
+const STRETCH: usize = 512;
+
 /// What comes out of the port and of the machine itself, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -36,7 +39,17 @@ pub(crate) struct Device {
     waiting: Vec<u8>,
     halted: bool,
     noise: Option<Noise>,
+    flash: Watched,
     output: Vec<Output>,
+}
+
+/// Flash as it was last looked at.
+struct Watched {
+    bytes: Vec<u8>,
+    /// The machine's count of operations then.
+    operations: u64,
+    /// What was told last.
+    told: usize,
 }
 
 /// What a noisy cable does to bytes.
@@ -62,7 +75,13 @@ impl Device {
         machine.usb_mut().set_terminal_ready(false);
         machine.usb_mut().attach();
         machine.power_on();
+        let flash = Watched {
+            bytes: machine.flash().to_vec(),
+            operations: machine.operations(),
+            told: 0,
+        };
         Device {
+            flash,
             machine,
             port: None,
             open: false,
@@ -134,6 +153,7 @@ impl Device {
         }
         self.move_bytes();
         self.follow_the_host();
+        self.watch_flash();
         true
     }
 
@@ -158,6 +178,24 @@ impl Device {
                 Some(Output::Bytes(before)) => before.extend(bytes),
                 _ => self.output.push(Output::Bytes(bytes)),
             }
+        }
+    }
+
+    /// Tells how far flash was changed, for as long as the device has no port to tell it over.
+    fn watch_flash(&mut self) {
+        let operations = self.machine.operations();
+        if self.port.is_some() || operations == self.flash.operations {
+            return;
+        }
+        self.flash.operations = operations;
+        let (seen, now) = (&mut self.flash.bytes, self.machine.flash());
+        let changed = seen.iter().zip(now).rposition(|(seen, now)| seen != now);
+        let Some(changed) = changed else { return };
+        seen.copy_from_slice(now);
+        if changed / STRETCH != self.flash.told / STRETCH {
+            self.flash.told = changed;
+            self.output
+                .push(Output::Event(Event::Written(changed as u32)));
         }
     }
 

@@ -11,7 +11,7 @@
 
 extern crate alloc;
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 /// What is done to the virtual logger and its cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,12 +93,15 @@ pub enum Event {
     Unplugged,
     /// The browser does not keep its memories for the next visit.
     NotKept,
+    /// Without a port, its flash was changed up to here: bytes from where flash begins.
+    Written(u32),
     /// The emulated chip stopped, with the reason. It runs again after its power was cut.
     Halted(String),
     /// It could not be started, with the reason.
     Failed(String),
 }
 
+const WRITTEN: &str = "written: ";
 const HALTED: &str = "halted: ";
 const FAILED: &str = "failed: ";
 
@@ -111,6 +114,7 @@ impl Event {
             Event::Plugged => "plugged".into(),
             Event::Unplugged => "unplugged".into(),
             Event::NotKept => "not kept".into(),
+            Event::Written(offset) => [WRITTEN, &offset.to_string()].concat(),
             Event::Halted(why) => [HALTED, why].concat(),
             Event::Failed(why) => [FAILED, why].concat(),
         }
@@ -124,11 +128,15 @@ impl Event {
             "plugged" => Event::Plugged,
             "unplugged" => Event::Unplugged,
             "not kept" => Event::NotKept,
-            _ => match (text.strip_prefix(HALTED), text.strip_prefix(FAILED)) {
-                (Some(why), _) => Event::Halted(why.into()),
-                (None, Some(why)) => Event::Failed(why.into()),
-                (None, None) => return None,
-            },
+            _ => {
+                if let Some(why) = text.strip_prefix(HALTED) {
+                    Event::Halted(why.into())
+                } else if let Some(why) = text.strip_prefix(FAILED) {
+                    Event::Failed(why.into())
+                } else {
+                    Event::Written(text.strip_prefix(WRITTEN)?.parse().ok()?)
+                }
+            }
         })
     }
 }
@@ -148,6 +156,7 @@ mod tests {
             Event::Plugged,
             Event::Unplugged,
             Event::NotKept,
+            Event::Written(0x7080),
             Event::Halted("lockup: at 0x08000100".into()),
             Event::Failed(String::new()),
         ] {
@@ -157,7 +166,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_messages() {
-        for text in ["", "opened", "halted", "Plugged", "failed:"] {
+        for text in ["", "opened", "halted", "Plugged", "failed:", "written: x"] {
             assert_eq!(Command::read(text), None, "{text}");
             assert_eq!(Event::read(text), None, "{text}");
         }
